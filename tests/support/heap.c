@@ -1,0 +1,258 @@
+/* The wrapped allocator: a table of live blocks by address. */
+#include "support/heap.h"
+
+#include "support/check.h"
+#include "support/crash.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *old, size_t size);
+void __real_free(void *block);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+void __wrap_free(void *block);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t most);
+
+typedef struct record {
+    uintptr_t block; /* 0: this place was never used; GONE: it was freed */
+    size_t size;
+    const void *caller;
+    size_t serial;
+} record;
+
+#define GONE ((uintptr_t)1)
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static record *records;
+static size_t places, used; /* used: live records and GONE ones */
+static size_t live_blocks, live_bytes, allocations;
+static size_t fail_countdown;
+static bool has_failed;
+
+static size_t home_of(uintptr_t block) {
+    return (size_t)((block >> 4) * 0x9e3779b97f4a7c15u >> 20) & (places - 1);
+}
+
+static record *record_of(uintptr_t block) {
+    for (size_t i = home_of(block); records[i].block != 0;
+         i = (i + 1) & (places - 1)) {
+        if (records[i].block == block) {
+            return &records[i];
+        }
+    }
+    return NULL;
+}
+
+static void put(record r) {
+    size_t i = home_of(r.block);
+    while (records[i].block > GONE) {
+        i = (i + 1) & (places - 1);
+    }
+    used += records[i].block == 0;
+    records[i] = r;
+}
+
+/* Makes room; a rebuild also drops the GONE records. */
+static void make_room(void) {
+    if (places != 0 && used * 2 < places) {
+        return;
+    }
+    record *old = records;
+    size_t old_places = places;
+    places = places ? places : 4096;
+    while (places < live_blocks * 4) {
+        places *= 2;
+    }
+    records = __real_calloc(places, sizeof *records);
+    if (!records) {
+        abort();
+    }
+    used = 0;
+    for (size_t i = 0; i < old_places; i++) {
+        if (old[i].block > GONE) {
+            put(old[i]);
+        }
+    }
+    __real_free(old);
+}
+
+/* Counts one allocation. Returns: whether it may happen. */
+static bool admit(void) {
+    pthread_mutex_lock(&lock);
+    allocations++;
+    bool fails = fail_countdown != 0 && --fail_countdown == 0;
+    has_failed = has_failed || fails;
+    pthread_mutex_unlock(&lock);
+    return !fails;
+}
+
+static void *note(void *block, size_t size, const void *caller) {
+    if (block) {
+        pthread_mutex_lock(&lock);
+        make_room();
+        put((record){(uintptr_t)block, size, caller, allocations});
+        live_blocks++;
+        live_bytes += size;
+        pthread_mutex_unlock(&lock);
+    }
+    return block;
+}
+
+/* Forgets a block. Returns: whether it was ours; then *size is its size. */
+static bool forget(void *block, size_t *size) {
+    pthread_mutex_lock(&lock);
+    record *r = records ? record_of((uintptr_t)block) : NULL;
+    if (r) {
+        *size = r->size;
+        r->block = GONE;
+        live_blocks--;
+        live_bytes -= r->size;
+    }
+    pthread_mutex_unlock(&lock);
+    return r != NULL;
+}
+
+/* Valgrind and the sanitizers tell fresh bytes from written ones themselves,
+ * and better; filling would hide from them what they look for. */
+static void fill(void *block, int byte, size_t size) {
+#ifndef PLAIN_RUNNER
+    memset(block, byte, size);
+#else
+    (void)block, (void)byte, (void)size;
+#endif
+}
+
+void *__wrap_malloc(size_t size) {
+    void *block = admit() ? __real_malloc(size) : NULL;
+    if (block) {
+        fill(block, 0xa5, size);
+    }
+    return note(block, size, __builtin_return_address(0));
+}
+
+void *__wrap_calloc(size_t count, size_t size) {
+    void *block = admit() ? __real_calloc(count, size) : NULL;
+    return note(block, count * size, __builtin_return_address(0));
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+    void *block = admit() ? __real_aligned_alloc(alignment, size) : NULL;
+    return note(block, size, __builtin_return_address(0));
+}
+
+/* Always moves: code that keeps the old address is caught every time. */
+void *__wrap_realloc(void *old, size_t size) {
+    size_t had = 0;
+    if (!admit()) {
+        return NULL;
+    }
+    if (old && !forget(old, &had)) {
+        return __real_realloc(old, size); /* made where we do not count */
+    }
+    void *block = __real_malloc(size);
+    if (!block) {
+        abort();
+    }
+    fill(block, 0xa5, size);
+    if (old) {
+        memcpy(block, old, had < size ? had : size);
+        fill(old, 0x5a, had);
+        __real_free(old);
+    }
+    return note(block, size, __builtin_return_address(0));
+}
+
+void __wrap_free(void *block) {
+    size_t size = 0;
+    if (block && forget(block, &size)) {
+        fill(block, 0x5a, size);
+    }
+    __real_free(block);
+}
+
+static char *copy(const char *text, size_t len, const void *caller) {
+    char *block = admit() ? __real_malloc(len + 1) : NULL;
+    if (block) {
+        memcpy(block, text, len);
+        block[len] = '\0';
+    }
+    return note(block, len + 1, caller);
+}
+
+char *__wrap_strdup(const char *text) {
+    return copy(text, strlen(text), __builtin_return_address(0));
+}
+
+char *__wrap_strndup(const char *text, size_t most) {
+    return copy(text, strnlen(text, most), __builtin_return_address(0));
+}
+
+void heap_begin(void) {
+    pthread_mutex_lock(&lock);
+    if (records) {
+        memset(records, 0, places * sizeof *records);
+    }
+    used = live_blocks = live_bytes = allocations = 0;
+    fail_countdown = 0;
+    has_failed = false;
+    pthread_mutex_unlock(&lock);
+}
+
+size_t heap_live_blocks(void) {
+    return live_blocks;
+}
+
+size_t heap_live_bytes(void) {
+    return live_bytes;
+}
+
+size_t heap_allocations(void) {
+    return allocations;
+}
+
+void heap_fail_at(size_t n) {
+    pthread_mutex_lock(&lock);
+    fail_countdown = n;
+    has_failed = false;
+    pthread_mutex_unlock(&lock);
+}
+
+bool heap_has_failed(void) {
+    return has_failed;
+}
+
+bool heap_leaked(heap_block *oldest) {
+    const record *first = NULL;
+    for (size_t i = 0; i < places && live_blocks > 0; i++) {
+        if (records[i].block > GONE
+            && (!first || records[i].serial < first->serial)) {
+            first = &records[i];
+        }
+    }
+    if (first) {
+        *oldest = (heap_block){first->size, first->caller};
+    }
+    return first != NULL;
+}
+
+size_t heap_fail_each(void (*attempt)(void *context), void *context) {
+    size_t n = 1;
+    for (;; n++) {
+        heap_fail_at(n);
+        attempt(context);
+        if (!heap_has_failed()) {
+            break;
+        }
+    }
+    heap_fail_at(0);
+    return n - 1;
+}
