@@ -1,0 +1,294 @@
+# make            where you stand and what comes next
+# make lesson-1   build and test your lesson 1
+# make help       every command
+
+# -- the course: the lessons, the module each builds, and on whom it builds --
+lessons := 01-introduction 02-basic-operations 03-miss-handling \
+    04-expiration 05-lru 06-memoization 07-threads 08-redis \
+    09-invalidation 10-layers 11-database 12-api 13-benchmarking \
+    14-best-practices 15-further-resources
+
+module-01-introduction := kv
+module-02-basic-operations := dict
+module-03-miss-handling := readthrough
+module-04-expiration := ttl
+module-05-lru := lru
+module-06-memoization := memo
+module-07-threads := shared
+module-08-redis := redis_cache
+module-09-invalidation := versioned
+module-10-layers := layers
+module-11-database := query_cache
+module-12-api := http_cache
+module-13-benchmarking := bench
+module-14-best-practices := cache
+module-15-further-resources := server
+
+needs-03-miss-handling := 02-basic-operations
+needs-04-expiration := 02-basic-operations
+needs-05-lru := 02-basic-operations
+needs-06-memoization := 05-lru
+needs-07-threads := 05-lru
+needs-09-invalidation := 02-basic-operations 08-redis
+needs-10-layers := 05-lru 08-redis
+needs-11-database := 04-expiration
+needs-12-api := 04-expiration
+needs-13-benchmarking := 02-basic-operations 05-lru
+needs-14-best-practices := 04-expiration 05-lru 07-threads
+needs-15-further-resources := 02-basic-operations 05-lru 08-redis \
+    13-benchmarking 14-best-practices
+
+libs-02-basic-operations := -lxxhash
+libs-05-lru := -lxxhash
+
+# Debian packages, each with the reason in tests/tools/packages.tsv
+threaded := 07-threads 14-best-practices 15-further-resources
+
+# -- tools and flags ----------------------------------------------------------
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+SHELL := /bin/sh
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifneq ($(filter test test-% check signatures,$(MAKECMDGOALS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+.DEFAULT_GOAL := dashboard
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SECONDEXPANSION:
+Q := $(if $(V),,@)
+
+STD := -std=c17
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wvla \
+    -Werror=implicit-function-declaration
+INCLUDE := -Ilessons -Itests $(patsubst %/,-I%,$(wildcard lessons/[01]*/))
+
+# Where things are built: the compiler and the mode are part of the path, so
+# that changing them never leaves anything stale.
+#   check  Criterion, a process for each test       plain  one process, for
+#   asan   plain, with Address- and UBSan                  Valgrind
+#   tsan   plain, with ThreadSanitizer              fast   -O2, for benches
+B := build/$(notdir $(CC))
+tools := sh tests/tools
+flags-check := -O1 -g -fno-omit-frame-pointer
+flags-plain := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER
+flags-asan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER \
+    -fsanitize=address,undefined -fno-sanitize-recover=all
+flags-tsan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER -fsanitize=thread
+flags-fast := -O2 -g -fPIC
+modes := check plain asan tsan fast
+
+# A lesson's own code: strict C17, and a counter in every basic block.
+own = $(or $(filter lessons/% solutions/% build/mutants/%,$1),\
+    $(findstring /alternates/,$1),$(findstring /stub.c,$1))
+code-flags = -D_POSIX_C_SOURCE=200809L -Wconversion -Wno-unused-parameter \
+    $(if $(filter fast,$1),,-fsanitize-coverage=trace-pc)
+test-flags := -D_GNU_SOURCE
+
+empty :=
+comma := ,
+space := $(empty) $(empty)
+wrapped := malloc calloc realloc free aligned_alloc strdup strndup
+WRAP := $(wrapped:%=-Wl$(comma)--wrap=%)
+support := check crash heap model work
+
+# -- which lesson is meant: 5, 05, lru and 05-lru are the same ------------------
+number = $(firstword $(subst -, ,$1))
+short = $(patsubst 0%,%,$(call number,$1))
+names = $1 $(call number,$1) $(call short,$1) $(module-$1)
+find = $(firstword $(foreach l,$(lessons),$(if $(filter $1,$(call names,$l)),$l)))
+present := $(foreach l,$(lessons),$(if $(wildcard lessons/$l/*.h),$l))
+lesson = $(filter $(present),$(call find,$*))
+source = lessons/$1/$(module-$1).c
+below = $(sort $(foreach n,$(needs-$1),$n $(call below,$n)))
+libs = $(sort $(foreach l,$1 $(call below,$1),$(libs-$l)))
+# A command on a lesson that is not there ends in one clear line.
+check-lesson = $(if $(call lesson),,@sh tests/tools/no_lesson.sh '$*' \
+    '$(call find,$*)' '$(lessons)')
+
+# -- building -----------------------------------------------------------------
+# Everything but a student's file must compile without a warning.
+strict = $(if $(filter lessons/%,$<),,-Werror)
+cc = $1 $(STD) $(WARN) $(strict) $(flags-$2) $(INCLUDE) \
+    $(if $(call own,$<),$(call code-flags,$2),$(test-flags)) -MMD -MP -c $< -o $@
+define compile
+build/$1/$2/%.o: %.c | build/packages/tests
+	@mkdir -p $$(@D)
+	$$Q$$(call cc,$1,$2)
+endef
+
+# A test program: build/gcc/MODE/run/LESSON/WHICH, where WHICH is lesson (the
+# student's), lesson-on-mine, solution, stub, mutants/NAME or alternates/NAME.
+run-lesson = $(firstword $(subst /, ,$1))
+which = $(patsubst $(call run-lesson,$1)/%,%,$1)
+# The object of one implementation: build folder, lesson, which.
+object = $(1:%/plain=%/check)/$(strip \
+    $(if $(filter solution,$3),solutions/$2/$(module-$2),\
+    $(if $(filter lesson%,$3),lessons/$2/$(module-$2),\
+    $(if $(filter mutants/%,$3),build/mutants/$2/$(notdir $3),tests/$2/$3)))).o
+below-which = $(if $(filter lesson-on-mine,$1),lesson,solution)
+code-objects = $(call object,$1,$2,$3) \
+    $(foreach l,$(call below,$2),$(call object,$1,$l,$(call below-which,$3)))
+runner = runner_$(if $(filter %/check,$1),criterion,plain)
+parts = $(call code-objects,$1,$(call run-lesson,$2),$(call which,$2)) \
+    $1/tests/$(call run-lesson,$2)/test.o \
+    $(patsubst %,$1/tests/support/%.o,$(support) $(call runner,$1))
+define program
+build/$1/$2/run/%: $$$$(call parts,build/$1/$2,$$$$*)
+	@mkdir -p $$(@D)
+	$$Q$1 $(flags-$2) $(WRAP) $$^ -o $$@ $$(call libs,$$(call run-lesson,$$*)) \
+	    $(if $(filter check,$2),-lcriterion) -pthread
+endef
+
+compilers := $(sort $(notdir $(CC)) gcc clang)
+$(foreach c,$(compilers),$(foreach m,$(modes),$(eval $(call compile,$c,$m))))
+$(foreach c,$(compilers),$(foreach m,check plain asan tsan,\
+    $(eval $(call program,$c,$m))))
+
+# The student's file gets a page of its own when it does not compile.
+$B/check/lessons/%.o: lessons/%.c | build/packages/tests
+	@mkdir -p $(@D)
+	$Q$(call cc,$(CC),check) 2> $@.log || { $(tools)/compile_error.sh $< $@.log; exit 1; }
+
+lessons/%.c:
+	@echo "$@ is gone. make reset-$(call short,$(word 2,$(subst /, ,$@))) puts the stub back." >&2; exit 1
+
+# A mutant is the solution with one misconception patched in.
+build/mutants/%.c: tests/$$(*D)/mutants/$$(*F).patch solutions/$$(*D)/$$(module-$$(*D)).c
+	@mkdir -p $(@D)
+	@patch -s -o $@ solutions/$(*D)/$(module-$(*D)).c $<
+
+# A demo is the slide's program on the student's code, or on the solution.
+$B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call which,$$*)) \
+    $B/fast/lessons/$$(call run-lesson,$$*)/demo.o $B/fast/lessons/common/todo.o
+	@mkdir -p $(@D)
+	$Q$(CC) $^ -o $@ $(call libs,$(call run-lesson,$*)) -pthread
+
+
+# -- packages: each stamp says that what its users need was found ---------------
+build/packages/%: tests/tools/packages.tsv
+	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
+
+# -- commands for students; N is 5, 05, lru or 05-lru ---------------------------
+lesson-program = $(if $(call lesson),$B/$1/run/$(call lesson)/lesson$(if $(MINE),-on-mine))
+needs = $(if $(call lesson),build/packages/tests+$(call lesson) $(1:%=build/packages/%))
+export LESSONS := $(lessons)
+export PRESENT := $(present)
+export MAKE
+
+dashboard: ## where you stand and what comes next
+	@$(tools)/dashboard.sh
+
+lesson-%: $$(needs) $$(call lesson-program,check) .force ## test your lesson, and say what to do next
+	$(check-lesson)
+	@$(tools)/lesson.sh $(lesson) $(call short,$(lesson)) $(call source,$(lesson)) $(call lesson-program,check) \
+	    $(call lesson-program,plain) '$(if $(filter $(threaded),$(lesson)),$(call lesson-program,tsan))'
+
+solution-%: $$(needs) $$(if $$(call lesson),$B/check/run/$$(call lesson)/solution) .force ## run the tests on the reference solution
+	$(check-lesson)
+	@$B/check/run/$(lesson)/solution
+
+watch-%: $$(call needs,watch) .force ## test again whenever your file is saved
+	$(check-lesson)
+	@echo $(call source,$(lesson)) | entr -c $(MAKE) -s lesson-$(call short,$(lesson)) $(if $(MINE),MINE=1)
+
+hint-%: .force ## the next hint for the step you are at
+	$(check-lesson)
+	@$(tools)/hint.sh $(lesson) $(call short,$(lesson))
+
+demo-%: $$(needs) $$(if $$(call lesson),$B/fast/demo/$$(call lesson)/lesson) .force ## run the slide's program on your code
+	$(check-lesson)
+	@$B/fast/demo/$(lesson)/lesson
+
+valgrind-%: $$(needs) .force ## the memory check by itself
+	$(check-lesson)
+	@$(tools)/memory.sh $(lesson) $(call lesson-program,plain)
+
+race-%: $$(needs) .force ## the race check by itself
+	$(check-lesson)
+	@$(tools)/race.sh $(lesson) $(call lesson-program,tsan)
+
+debug-%: $$(call needs,debug) .force ## step through one test: make debug-5 TEST=name
+	$(check-lesson)
+	@$(MAKE) -s $(call lesson-program,plain)
+	gdb -q -ex 'break runner_fail' -ex 'break $(TEST)_body' -ex run --args $(call lesson-program,plain) $(TEST)
+
+diff-%: $$(call needs,diff) .force ## your file beside the solution
+	$(check-lesson)
+	@git --no-pager diff --no-index --stat -p $(call source,$(lesson)) solutions/$(lesson)/$(module-$(lesson)).c || true
+
+reset-%: .force ## put the stub back; your file is kept as a copy
+	$(check-lesson)
+	@$(tools)/reset.sh $(lesson) $(call source,$(lesson))
+
+doctor: ## what is missing on this machine, and how to get it
+	@$(tools)/doctor.sh
+
+help: ## this list
+	@echo 'N is a lesson: 5, 05, lru or 05-lru. CC=clang takes the other compiler, V=1 shows'
+	@echo 'the commands, MINE=1 builds on your own earlier lessons instead of the reference.'
+	@echo
+	@sed -n 's/^\([a-z-]*\)%\{0,1\}:.*## \(.*\)/\1\t\2/p' Makefile | \
+	    awk -F '\t' '{ printf "  make %-14s %s\n", $$1 ($$1 ~ /-$$/ ? "N" : ""), $$2 }'
+
+clean: ## remove build/, and with it nothing but time
+	rm -rf build
+
+# -- for maintainers ------------------------------------------------------------
+# Each proof writes a file of lines "ok ..." or "not ok ..." and never fails by
+# itself, so that one run shows all that is wrong; the summary judges.
+proof = build/proof/$1
+mutants = $(patsubst tests/$1/mutants/%.patch,%,$(wildcard tests/$1/mutants/*.patch))
+alternates = $(patsubst tests/$1/alternates/%.c,%,$(wildcard tests/$1/alternates/*.c))
+proofs-of = $(addprefix build/proof/$1/,\
+    solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
+    solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants \
+    $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
+    $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
+proofs := $(foreach l,$(present),$(call proofs-of,$l)) build/proof/faults
+
+test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
+	@$(tools)/summary.sh $^
+
+test-%: $$(call proofs-of,$$(lesson)) .force ## the same for one lesson
+	$(check-lesson)
+	@$(tools)/summary.sh $(filter build/proof/%,$^)
+
+# build/proof/LESSON/WHICH.COMPILER.HOW runs WHICH as built by COMPILER in HOW.
+prove = $(tools)/prove.sh $1 $@ $(call run-lesson,$*)
+how-mode = $(if $(filter valgrind helgrind,$1),plain,$1)
+define proof-rules
+build/proof/%.$1.$2: build/$1/$(call how-mode,$2)/run/% tests/tools/prove.sh | build/packages/proof
+	@mkdir -p $$(@D)
+	@$$(call prove,$2) $$< $$(call which,$$*) $1
+endef
+$(foreach c,gcc clang,$(foreach h,check asan tsan valgrind helgrind,\
+    $(eval $(call proof-rules,$c,$h))))
+
+build/proof/%/repeat: build/gcc/check/run/%/solution tests/tools/prove.sh
+	@$(call prove,repeat) $<
+
+build/proof/%/demo: build/gcc/fast/demo/%/solution tests/%/transcript.txt tests/tools/prove.sh
+	@$(call prove,demo) $<
+
+build/proof/%/agree: $$(wildcard lessons/$$*/* tests/$$*/* solutions/$$*/*) tests/tools/agree.awk
+	@$(call prove,agree) $(module-$*)
+
+build/proof/%/mutants: $$(foreach m,$$(call mutants,$$*),build/gcc/check/run/$$*/mutants/$$m) tests/%/signatures.tsv
+	@$(call prove,mutants) $(filter build/gcc/%,$^)
+
+build/proof/faults: build/gcc/check/run/faults/alternates/faulty tests/faults/expected.tsv tests/tools/prove.sh
+	@mkdir -p $(@D)
+	@$(tools)/prove.sh faults $@ faults $<
+
+signatures: $(foreach l,$(present),build/proof/$l/mutants) ## write down which tests each mutant fails
+	@$(foreach l,$(present),cp build/proof/$l/signatures.tsv tests/$l/signatures.tsv;)
+
+check: build/packages/check ## layout, lint, and texts against code
+	@$(tools)/check.sh
+
+.force:
+.PHONY: .force dashboard doctor help clean test signatures check
+
+-include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

@@ -1,0 +1,40 @@
+#!/bin/sh
+# dashboard.sh: all lessons, how far each is, and what comes next.
+# dashboard.sh --next: only what comes next.
+# Reads the states that lesson.sh left under build/state; LESSONS and PRESENT
+# come from the Makefile.
+set -u
+next=
+[ "${1:-}" = --next ] || printf '\nKey-value caching in C, fifteen lessons\n\n'
+for lesson in $LESSONS; do
+    n=${lesson%%-*}
+    n=${n#0}
+    case " $PRESENT " in
+    *" $lesson "*) state='not begun' ;;
+    *) state='to come' ;;
+    esac
+    if [ -f "build/state/$lesson" ]; then
+        read -r state < "build/state/$lesson"
+        for file in lessons/"$lesson"/*.c; do
+            [ "$file" -nt "build/state/$lesson" ] &&
+                [ "$file" != "lessons/$lesson/demo.c" ] &&
+                state="edited since: $state"
+        done
+    fi
+    case $state in
+    green) mark='*' ;;
+    'to come') mark=' ' ;;
+    *)
+        mark='.'
+        next=${next:-$n}
+        ;;
+    esac
+    [ "${1:-}" = --next ] ||
+        printf '  %s %-24s %s\n' "$mark" "$lesson" "$state"
+done
+if [ -n "$next" ]; then
+    printf '\nNext: make lesson-%s\n' "$next"
+else
+    printf '\nAll lessons that are here are green.\n'
+fi
+[ "${1:-}" = --next ] || printf 'All commands: make help\n'

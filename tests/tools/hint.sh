@@ -1,0 +1,20 @@
+#!/bin/sh
+# hint.sh LESSON NUMBER: the next of three hints for the step that the last
+# run of the tests named; after the third it starts over.
+set -u
+out=build/report/$1
+mkdir -p "$out"
+step=$(cat "$out/next" 2> /dev/null || echo "$2.1")
+read -r seen_step rung 2> /dev/null < "$out/hint" || seen_step=
+[ "$seen_step" = "$step" ] || rung=0
+rung=$((rung % 3 + 1))
+awk -v step="$step" -v rung="$rung" '
+    /^## / { in_step = $2 == step }
+    /^### / { at = in_step ? at + 1 : 0; if (in_step && at == rung) next }
+    in_step && at == rung && !/^##/ { print }
+' "lessons/$1/hints.md" > "$out/hint.text"
+echo "Step $step, hint $rung of 3:"
+cat -s "$out/hint.text"
+[ "$rung" = 3 ] || echo "More: make hint-$2"
+printf '%s %s\n' "$step" "$rung" > "$out/hint.new" &&
+    mv "$out/hint.new" "$out/hint"

@@ -1,0 +1,59 @@
+#!/bin/sh
+# lesson.sh LESSON NUMBER SOURCE PROGRAM MEMORY RACE: runs the tests of one
+# lesson, prints the student's page, and, when all are green, checks memory
+# (and races) with the programs that MEMORY (and RACE) make.
+# Ends with status 0 only when the lesson is green in all of them.
+set -u
+lesson=$1 n=$2 source=$3 program=$4 memory=$5 race=$6
+here=$(dirname "$0")
+out=build/report/$lesson
+state=build/state/$lesson
+mkdir -p "$out" build/state
+rm -f "$out/report.tsv" "$out/events" "$out/next"
+rows=$({ stty size < /dev/tty || echo 50; } 2> /dev/null)
+
+# What make shows as this lesson's state; renamed, so never half-written.
+note_state() {
+    printf '%s\n' "$1" > "$state.new" && mv "$state.new" "$state"
+}
+
+TEST_REPORT=$out/report.tsv TEST_EVENTS=$out/events \
+    timeout -s KILL 4.5 "$program" --quiet < /dev/null 2>&1 |
+    cat > "$out/log" # the pipe keeps the shell from noting a kill there
+touch "$out/report.tsv"
+
+echo "Lesson $n: $source"
+awk -f "$here/page.awk" -v n="$n" -v source="$source" \
+    -v rows="${rows%% *}" -v next_file="$out/next" \
+    "tests/$lesson/signatures.tsv" "lessons/$lesson/"*.h "$out/report.tsv"
+verdict=$?
+if [ -s "$out/log" ]; then
+    echo
+    echo "Your code printed (all of it is in $out/log):"
+    head -n 5 "$out/log" | sed 's/^/  | /'
+fi
+if [ $verdict != 0 ]; then
+    green=$(grep -c '	OK	' "$out/report.tsv")
+    all=$(grep -vc '^done' "$out/report.tsv")
+    note_state "$green of $all green, next is step $(cat "$out/next" 2> /dev/null)"
+    exit 1
+fi
+
+sh "$here/memory.sh" "$lesson" "$memory" || {
+    note_state "all tests green, memory is not"
+    exit 1
+}
+if [ -n "$race" ]; then
+    sh "$here/race.sh" "$lesson" "$race" || {
+        note_state "all tests green, but threads race"
+        exit 1
+    }
+fi
+note_state green
+echo
+echo "Lesson $n is green. You have learned:"
+sed -n '/^## You will learn/,/^## The slide/s/^- /  - /p' \
+    "lessons/$lesson/README.md"
+echo
+echo "See it: make demo-$n, make plot-$n. Compare: make diff-$n."
+sh "$here/dashboard.sh" --next

@@ -1,0 +1,27 @@
+#!/bin/sh
+# memory.sh LESSON PROGRAM: makes PROGRAM (all tests in one process) and runs
+# it under Valgrind. Prints one line, or what Valgrind found in the lesson.
+set -u
+log=build/report/$1/memory
+mkdir -p "build/report/$1"
+${MAKE:-make} -s "$2" || exit 1
+if TEST_LESS=1 timeout -s KILL 120 valgrind --leak-check=full \
+    --error-exitcode=9 --log-file="$log" "$2" > "$log.tests" 2>&1; then
+    echo "Memory: clean (Valgrind)"
+    exit 0
+fi
+echo
+if grep -q 'ERROR SUMMARY: 0 errors' "$log"; then
+    echo "Memory: a test fails in this run only:"
+    cat "$log.tests"
+    exit 1
+fi
+echo "Memory: not clean. The first that Valgrind found (all in $log):"
+echo
+# From the first finding to the next empty line, as far as it is the reader's.
+sed 's/^==[0-9]*== \{0,1\}//' "$log" | awk '
+    /^(Invalid|Conditional|Use of|Syscall|Source and|Argument|Mismatched)/ ||
+        / definitely lost / && !/:/ { found = 1 }
+    found && /^ *$/ { exit }
+    found && !/\/(tests|criterion)\/|\(in \/usr/ { print "  " $0 }'
+exit 1

@@ -1,0 +1,158 @@
+# page.awk: the student's page out of a test report.
+#
+#   awk -f page.awk -v lesson=05-lru -v n=5 -v source=FILE -v rows=ROWS
+#       signatures.tsv header report.tsv
+#
+# The report's lines: test, line, promise, step, outcome, message (runner_
+# criterion.c). Ends with status 0 only when every test has passed.
+BEGIN { FS = "\t" }
+
+FILENAME ~ /signatures\.tsv$/ {
+    if (!/^#/) {
+        misconception[$1] = $2
+        signature[$1] = $3
+    }
+    next
+}
+
+# The numbered promises of the header: " * [P3] text", wrapped.
+FILENAME ~ /\.h$/ {
+    if (match($0, /\[P[0-9]+\]/)) {
+        number = substr($0, RSTART + 1, RLENGTH - 2)
+        promise[number] = substr($0, RSTART + RLENGTH + 1)
+    } else if (number && /^ \*      /) {
+        promise[number] = promise[number] " " substr($0, 9)
+    } else {
+        number = ""
+    }
+    sub(/ \*\/$/, "", promise[number])
+    next
+}
+
+$1 == "done" { finished = 1; next }
+
+{
+    count++
+    at = count # insert in the order of the lines of the test file
+    while (at > 1 && line[order[at - 1]] > $2) {
+        order[at] = order[at - 1]
+        at--
+    }
+    order[at] = $1
+    line[$1] = $2
+    promised[$1] = $3
+    step[$1] = $4
+    outcome[$1] = $5
+    message[$1] = $6
+    green += $5 == "OK"
+}
+
+function sentence(name) {
+    gsub(/_/, " ", name)
+    return name
+}
+
+# Whether what fails is what this misconception makes fail, leaving out tests
+# whose code is not written yet.
+function matches(name,    tests, i, n, known) {
+    n = split(signature[name], tests, " ")
+    for (i = 1; i <= n; i++) {
+        if (outcome[tests[i]] == "OK") {
+            return 0
+        }
+        known[tests[i]] = 1
+    }
+    for (i = 1; i <= count; i++) {
+        if (outcome[order[i]] !~ /^(OK|TODO)$/ && !(order[i] in known)) {
+            return 0
+        }
+    }
+    return 1
+}
+
+function wrap(text, first, rest, width,    words, i, n, out) {
+    n = split(text, words, " ")
+    out = first
+    for (i = 1; i <= n; i++) {
+        if (length(out) + length(words[i]) > width) {
+            sub(/ $/, "", out)
+            print out
+            out = rest
+        }
+        out = out words[i] " "
+    }
+    sub(/ $/, "", out)
+    print out
+}
+
+function print_tests(    i, name, hidden) {
+    for (i = 1; i <= count; i++) {
+        name = order[i]
+        if (count > rows - 18 && outcome[name] != "FAIL" && name != first) {
+            hidden++ # a small terminal: only what fails
+            continue
+        }
+        printf "  %-7s %s\n", \
+            outcome[name] == "OK" ? "ok" : outcome[name], sentence(name)
+    }
+    if (hidden) {
+        printf "  (%d more tests, not shown in so few lines)\n", hidden
+    }
+}
+
+function print_first(    parts, n, i) {
+    printf "\nFirst: %s  [%s]\n\n", sentence(first), promised[first]
+    n = split(message[first], parts, "\\\\n")
+    wrap(parts[1], sprintf("  %-8s", outcome[first] == "FAIL" ? "did" \
+        : outcome[first]), "          ", 79)
+    for (i = 2; i <= n; i++) {
+        print "  " parts[i]
+    }
+    if (outcome[first] != "TODO") {
+        wrap("[" promised[first] "] " promise[promised[first]], \
+            "  promise ", "          ", 79)
+    }
+}
+
+function print_misconception(    name, shown) {
+    for (name in signature) {
+        if (signature[name] != "" && matches(name)) {
+            wrap((shown++ ? "or like: " : "This looks like: ") \
+                misconception[name] ".", shown == 1 ? "\n" : "", "    ", 79)
+        }
+    }
+}
+
+END {
+    if (count == 0) {
+        print "No test ran. This is a fault of the workbook or of this machine, not yours."
+        exit 2
+    }
+    for (i = count; i >= 1; i--) {
+        if (outcome[order[i]] != "OK") {
+            first = order[i]
+        }
+    }
+    print ""
+    print_tests()
+    printf "\n%d of %d green\n", green, count
+    if (!finished) {
+        print "The rest did not run: the time for all tests was up."
+    }
+    if (!first) {
+        exit !finished
+    }
+    print_first()
+    todo = outcome[first] == "TODO"
+    if (!todo && outcome[first] != "SKIP") {
+        print_misconception()
+    }
+    next_step = step[first]
+    if (todo && match(message[first], /step [0-9]+[a-c]?\.[0-9]+/)) {
+        next_step = substr(message[first], RSTART + 5, RLENGTH - 5)
+    }
+    printf "\nNext: step %s in %s, then make lesson-%s again.\n" \
+        "Stuck? make hint-%s\n", next_step, source, n, n
+    printf "%s\n", next_step > next_file
+    exit 1
+}

@@ -1,0 +1,154 @@
+#!/bin/sh
+# prove.sh KIND RESULT LESSON ARGUMENTS...: one proof of the course. Writes
+# lines "ok ..." and "not ok ..." to RESULT; ends with 0 either way, so that
+# one run of `make test` shows everything that is wrong.
+set -u
+kind=$1 result=$2 lesson=$3
+shift 3
+tools=$(dirname "$0")
+scratch=$result.d
+mkdir -p "$scratch"
+export TEST_SECONDS=10 # proofs run side by side, on machines of any speed
+
+# ok WHETHER WHAT [WHY]
+ok() {
+    if [ "$1" = 0 ]; then
+        printf 'ok %s: %s\n' "$lesson" "$2"
+    else
+        printf 'not ok %s: %s: %s\n' "$lesson" "$2" "${3:-}"
+    fi
+}
+
+# Runs a Criterion program; its report is in $scratch/report.tsv.
+run_tests() {
+    rm -f "$scratch/report.tsv" "$scratch/events"
+    TEST_REPORT=$scratch/report.tsv TEST_EVENTS=$scratch/events \
+        timeout -s KILL 120 "$1" --quiet -j1 < /dev/null > "$scratch/log" 2>&1
+    touch "$scratch/report.tsv"
+}
+
+not_ok_tests() {
+    awk -F '\t' '$1 != "done" && $5 != "OK" { printf "%s ", $1 }' \
+        "$scratch/report.tsv"
+}
+
+# Every test passes, and there are some.
+prove_check() {
+    run_tests "$1"
+    case $2 in
+    stub) prove_stub ;;
+    *)
+        bad=$(not_ok_tests)
+        [ -z "$bad" ] && grep -q '	OK	' "$scratch/report.tsv" &&
+            grep -q '^done' "$scratch/report.tsv"
+        ok $? "$2 passes all tests, built by $3" "$bad"
+        ;;
+    esac
+}
+
+# Every test of the stub fails, by naming a step.
+prove_stub() {
+    bad=$(awk -F '\t' '$1 != "done" && $5 != "TODO" { printf "%s ", $1 }' \
+        "$scratch/report.tsv")
+    [ -z "$bad" ] && grep -q '	TODO	' "$scratch/report.tsv"
+    ok $? 'each test of the stub names a step that is not written' "$bad"
+}
+
+# A plain program under a tool ends with 0 and without a report of the tool.
+run_plain() {
+    program=$1
+    shift
+    "$@" timeout -s KILL 300 "$program" < /dev/null > "$scratch/log" 2>&1
+}
+
+prove_asan() {
+    run_plain "$1" env TEST_LESS=1 ASAN_OPTIONS=detect_leaks=1
+    ok $? "$2 is clean under Address- and UBSan, built by $3" "see $scratch/log"
+}
+
+prove_tsan() {
+    run_plain "$1" env TEST_LESS=1 TSAN_OPTIONS=exitcode=66
+    ok $? "$2 is clean under ThreadSanitizer, built by $3" "see $scratch/log"
+}
+
+prove_valgrind() {
+    TEST_LESS=1 timeout -s KILL 300 valgrind -q --leak-check=full \
+        --error-exitcode=9 "$1" < /dev/null > "$scratch/log" 2>&1
+    ok $? "$2 is clean under Valgrind" "see $scratch/log"
+}
+
+prove_helgrind() {
+    TEST_LESS=1 timeout -s KILL 300 valgrind -q --tool=helgrind \
+        --error-exitcode=9 "$1" < /dev/null > "$scratch/log" 2>&1
+    ok $? "$2 is clean under Helgrind" "see $scratch/log"
+}
+
+# Ten runs with ten seeds give one answer.
+prove_repeat() {
+    bad=
+    for seed in 1 2 3 4 5 6 7 8 9 10; do
+        export TEST_SEED=$seed
+        run_tests "$1"
+        bad=$bad$(not_ok_tests | sed "s/./seed $seed: &/")
+    done
+    ok "${#bad}" 'the solution passes with ten seeds' "$bad"
+}
+
+prove_demo() {
+    "$1" > "$scratch/printed" 2>&1 < /dev/null
+    status=$?
+    diff -u "tests/$lesson/transcript.txt" "$scratch/printed" > "$scratch/diff"
+    ok $((status + $?)) "the demo prints the slide's transcript" "see $scratch/diff"
+}
+
+prove_agree() {
+    module=$1
+    awk -f "$tools/agree.awk" -v lesson="$lesson" \
+        "lessons/$lesson/$module.h" "tests/$lesson/stub.c" \
+        "solutions/$lesson/$module.c" "tests/$lesson/test.c" \
+        "lessons/$lesson/hints.md" "lessons/$lesson/README.md" \
+        > "$scratch/said"
+    ok $? 'header, stub, solution, tests and texts agree' \
+        "$(tr '\n' ';' < "$scratch/said")"
+}
+
+# Each mutant fails some test, each test catches some mutant, and which fails
+# what is as written down.
+prove_mutants() {
+    table=build/proof/$lesson/signatures.tsv
+    printf '# mutant\tmisconception\ttests that it fails\n' > "$table"
+    for program; do
+        name=$(basename "$program")
+        run_tests "$program"
+        failing=$(sort -t '	' -k 2n "$scratch/report.tsv" | awk -F '\t' \
+            '$1 != "done" && $5 != "OK" { printf "%s%s", sep, $1; sep = " " }')
+        what=$(sed -n '1s/^Misconception: *//p' "tests/$lesson/mutants/$name.patch")
+        printf '%s\t%s\t%s\n' "$name" "$what" "$failing" >> "$table"
+        [ -n "$failing" ] && [ -n "$what" ]
+        ok $? "the mutant $name is caught" "no test fails, or it has no name"
+    done
+    [ $# -ge 8 ]
+    ok $? "there are at least 8 mutants" "only $#"
+    cut -f 1 "$scratch/report.tsv" | grep -v '^done' | while read -r name; do
+        cut -f 3 "$table" | tr ' ' '\n' | grep -qx "$name" || printf '%s ' "$name"
+    done > "$scratch/idle"
+    [ ! -s "$scratch/idle" ]
+    ok $? 'each test catches a mutant' "$(cat "$scratch/idle")"
+    cmp -s "$table" "tests/$lesson/signatures.tsv"
+    ok $? 'signatures.tsv is what the mutants do' 'make signatures writes it anew'
+}
+
+# The guards of the tests themselves bite: each fault ends as it should.
+prove_faults() {
+    export TEST_SECONDS=2
+    run_tests "$1"
+    while IFS='	' read -r name outcome pattern; do
+        awk -F '\t' -v name="$name" -v outcome="$outcome" -v pattern="$pattern" '
+            $1 == name && $5 == outcome && $6 ~ pattern { found = 1 }
+            END { exit !found }' "$scratch/report.tsv"
+        ok $? "$name ends as $outcome and says where" \
+            "$(grep "^$name	" "$scratch/report.tsv" | cut -f 5-)"
+    done < tests/faults/expected.tsv
+}
+
+"prove_$kind" "$@" > "$result.new" && mv "$result.new" "$result"

@@ -1,0 +1,17 @@
+#!/bin/sh
+# race.sh LESSON PROGRAM: makes PROGRAM (built with ThreadSanitizer) and runs
+# it. Prints one line, or the first race.
+set -u
+log=build/report/$1/race
+mkdir -p "build/report/$1"
+${MAKE:-make} -s "$2" || exit 1
+if TSAN_OPTIONS=halt_on_error=1:exitcode=66 TEST_LESS=1 \
+    timeout -s KILL 120 "$2" > "$log" 2>&1; then
+    echo "Threads: no race (ThreadSanitizer)"
+    exit 0
+fi
+echo
+echo "Threads: the first race that ThreadSanitizer found (all in $log):"
+echo
+sed -n '/^WARNING/,/^SUMMARY/p' "$log" | head -n 25 | sed 's/^/  /'
+exit 1
