@@ -40,6 +40,7 @@ needs-15-further-resources := 02-basic-operations 05-lru 08-redis \
 
 libs-02-basic-operations := -lxxhash
 libs-05-lru := -lxxhash
+libs-06-memoization := -lgmp
 
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15-further-resources
@@ -146,6 +147,19 @@ $(foreach c,$(compilers),$(foreach m,$(modes),$(eval $(call compile,$c,$m))))
 $(foreach c,$(compilers),$(foreach m,check plain asan tsan,\
     $(eval $(call program,$c,$m))))
 
+# A lesson as a shared object, for the benches; and a bench.
+$B/fast/so/%.so: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call which,$$*)) $B/fast/lessons/common/todo.o
+	@mkdir -p $(@D)
+	$Q$(CC) -shared $^ -o $@ $(call libs,$(call run-lesson,$*)) -pthread
+
+GLIB = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags glib-2.0))
+$B/fast/plots/%.o: plots/%.c | build/packages/bench
+	@mkdir -p $(@D)
+	$Q$(call cc,$(CC),fast) $(GLIB)
+$B/fast/bench/%: $B/fast/plots/%.o $B/fast/plots/measure.o
+	@mkdir -p $(@D)
+	$Q$(CC) $^ -o $@ $(call libs,$*) -lglib-2.0 -lxxhash -ldl -lm -pthread
+
 # The student's file gets a page of its own when it does not compile.
 $B/check/lessons/%.o: lessons/%.c | build/packages/tests
 	@mkdir -p $(@D)
@@ -201,6 +215,25 @@ demo-%: $$(needs) $$(if $$(call lesson),$B/fast/demo/$$(call lesson)/lesson) .fo
 	$(check-lesson)
 	@$B/fast/demo/$(lesson)/lesson
 
+# What bench.sh is told: the bench, the reference, yours, and lesson 1's kv.
+bench-parts = $(if $(call lesson),build/packages/bench+plot $B/fast/bench/$(call lesson) \
+    $B/fast/so/$(call lesson)/solution.so $B/fast/so/01-introduction/solution.so $B/fast/bench/01-introduction)
+bench = $(tools)/bench.sh $1 $(lesson) $(call short,$(lesson)) $(module-$(lesson)) \
+    $B/fast/bench/$(lesson) $B/fast/so/$(lesson)/solution.so $B/fast/so/$(lesson)/lesson.so \
+    $B/fast/so/01-introduction/solution.so
+
+bench-%: $$(needs) $$(bench-parts) .force ## your code, the reference and its peers, timed
+	$(check-lesson)
+	@$(call bench,bench)
+
+cost-%: $$(needs) $$(bench-parts) .force ## instructions per get against size: no clock, no noise
+	$(check-lesson)
+	@$(call bench,cost)
+
+plot-%: $$(needs) $$(bench-parts) .force ## the lesson's charts with your own line
+	$(check-lesson)
+	@$(call bench,plot)
+
 valgrind-%: $$(needs) .force ## the memory check by itself
 	$(check-lesson)
 	@$(tools)/memory.sh $(lesson) $(call lesson-program,plain)
@@ -243,7 +276,7 @@ mutants = $(patsubst tests/$1/mutants/%.patch,%,$(wildcard tests/$1/mutants/*.pa
 alternates = $(patsubst tests/$1/alternates/%.c,%,$(wildcard tests/$1/alternates/*.c))
 proofs-of = $(addprefix build/proof/$1/,\
     solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
-    solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants \
+    solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants chart \
     $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
 proofs := $(foreach l,$(present),$(call proofs-of,$l)) build/proof/faults
@@ -285,10 +318,22 @@ build/proof/faults: build/gcc/check/run/faults/alternates/faulty tests/faults/ex
 signatures: $(foreach l,$(present),build/proof/$l/mutants) ## write down which tests each mutant fails
 	@$(foreach l,$(present),cp build/proof/$l/signatures.tsv tests/$l/signatures.tsv;)
 
-check: build/packages/check ## layout, lint, and texts against code
-	@$(tools)/check.sh
+plots: $(foreach l,$(present),plots/$l.svg $(patsubst %.gp,%.svg,$(wildcard plots/$l-speed.gp))) ## draw every chart anew from its data
+
+plots/%.svg: plots/%.gp plots/%.tsv plots/style.gp | build/packages/plot
+	gnuplot $<
+
+# The counted data of a chart is what the bench counts.
+build/proof/%/chart: $$(wildcard plots/$$*.tsv plots/*.sh) build/gcc/fast/bench/% build/gcc/fast/bench/01-introduction \
+    build/gcc/fast/so/%/solution.so build/gcc/fast/so/01-introduction/solution.so tests/tools/prove.sh tests/tools/bench.sh
+	@mkdir -p $(@D)
+	@$(call prove,chart) counts $* $(call short,$*) $(module-$*) build/gcc/fast/bench/$* \
+	    build/gcc/fast/so/$*/solution.so none build/gcc/fast/so/01-introduction/solution.so
+
+check: build/packages/check+proof+bench ## layout, lint, and texts against code
+	@$(tools)/check.sh $(STD) -D_GNU_SOURCE $(INCLUDE)
 
 .force:
-.PHONY: .force dashboard doctor help clean test signatures check
+.PHONY: .force dashboard doctor help clean test signatures plots check
 
 -include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

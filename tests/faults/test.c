@@ -43,6 +43,14 @@ TEST(a_use_after_free, "P0", "0.0") {
              "it was freed");
 }
 
+TEST(an_overflow, "P0", "0.0") {
+    faulty_overflow();
+}
+
+TEST(a_double_free, "P0", "0.0") {
+    faulty_double_free();
+}
+
 TEST(a_scan, "P0", "0.0") {
     size_t before = work_steps();
     faulty_scan(1000);

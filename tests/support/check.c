@@ -33,6 +33,7 @@ void test_run(test *t) {
     heap_begin();
     work_begin();
     t->body();
+    heap_check_guards();
     runner_end();
     heap_block left;
     if (heap_leaked(&left)) {
@@ -101,8 +102,8 @@ _Noreturn void test_skip(const char *format, ...) {
 
 _Noreturn void todo_reached(const char *step, const char *file, int line) {
     end_test(text("TODO  not written yet: step %s\n"
-                     "at      %s:%d",
-                     step, file, line));
+                  "at      %s:%d",
+                  step, file, line));
 }
 
 /* The message of a failure: its kind, then one line per part. */

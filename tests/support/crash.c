@@ -42,7 +42,9 @@ static void ask(void *const frames[], int count, char *out, size_t size) {
     int ends[2];
     size_t used = 0;
     if (pipe(ends) == 0) {
-        pid_t child = fork();
+        /* Not fork: that would wait for locks of the heap, and who crashed
+         * may hold them. */
+        pid_t child = vfork();
         if (child == 0) {
             dup2(ends[1], STDOUT_FILENO);
             dup2(open("/dev/null", O_WRONLY), STDERR_FILENO);

@@ -107,12 +107,12 @@ static void *note(void *block, size_t size, const void *caller) {
     return block;
 }
 
-/* Forgets a block. Returns: whether it was ours; then *size is its size. */
-static bool forget(void *block, size_t *size) {
+/* Forgets a block. Returns: whether it was ours; then *was is its record. */
+static bool forget(void *block, record *was) {
     pthread_mutex_lock(&lock);
     record *r = records ? record_of((uintptr_t)block) : NULL;
     if (r) {
-        *size = r->size;
+        *was = *r;
         r->block = GONE;
         live_blocks--;
         live_bytes -= r->size;
@@ -123,69 +123,104 @@ static bool forget(void *block, size_t *size) {
 
 /* Valgrind and the sanitizers tell fresh bytes from written ones themselves,
  * and better; filling would hide from them what they look for. */
-static void fill(void *block, int byte, size_t size) {
-#ifndef PLAIN_RUNNER
-    memset(block, byte, size);
+#ifdef PLAIN_RUNNER
+static const size_t guard_bytes = 0;
 #else
-    (void)block, (void)byte, (void)size;
+static const size_t guard_bytes = 16;
 #endif
+
+static void fill(void *block, int byte, size_t size) {
+    if (guard_bytes > 0) {
+        memset(block, byte, size);
+    }
+}
+
+static void *made(void *block, size_t size, const void *caller) {
+    if (block) {
+        fill((char *)block + size, 0xfd, guard_bytes);
+    }
+    return note(block, size, caller);
+}
+
+static void check_guard(record r) {
+    const unsigned char *guard = (const unsigned char *)r.block + r.size;
+    size_t intact = 0;
+    while (intact < guard_bytes && guard[intact] == 0xfd) {
+        intact++;
+    }
+    if (intact < guard_bytes) {
+        want_that(false,
+                  "allocate %zu bytes at %s, use them\n"
+                  "wanted  nothing written behind the last byte\n"
+                  "got     byte number %zu written, of %zu\n"
+                  "likely  a length without its closing zero byte, or a loop "
+                  "that runs one too far",
+                  r.size, crash_line_of(r.caller), r.size + intact + 1, r.size);
+    }
 }
 
 void *__wrap_malloc(size_t size) {
-    void *block = admit() ? __real_malloc(size) : NULL;
+    void *block = admit() ? __real_malloc(size + guard_bytes) : NULL;
     if (block) {
         fill(block, 0xa5, size);
     }
-    return note(block, size, __builtin_return_address(0));
+    return made(block, size, __builtin_return_address(0));
 }
 
 void *__wrap_calloc(size_t count, size_t size) {
-    void *block = admit() ? __real_calloc(count, size) : NULL;
-    return note(block, count * size, __builtin_return_address(0));
+    bool too_large = size > 0 && count > (SIZE_MAX - guard_bytes) / size;
+    void *block = admit() && !too_large
+                      ? __real_calloc(1, count * size + guard_bytes)
+                      : NULL;
+    return made(block, count * size, __builtin_return_address(0));
 }
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size) {
-    void *block = admit() ? __real_aligned_alloc(alignment, size) : NULL;
-    return note(block, size, __builtin_return_address(0));
+    /* The standard wants a multiple of the alignment; glibc does not. */
+    void *block =
+        admit() ? __real_aligned_alloc(alignment, size + guard_bytes) : NULL;
+    return made(block, size, __builtin_return_address(0));
 }
 
 /* Always moves: code that keeps the old address is caught every time. */
 void *__wrap_realloc(void *old, size_t size) {
-    size_t had = 0;
+    record was = {0};
     if (!admit()) {
         return NULL;
     }
-    if (old && !forget(old, &had)) {
+    if (old && !forget(old, &was)) {
         return __real_realloc(old, size); /* made where we do not count */
     }
-    void *block = __real_malloc(size);
+    void *block = __real_malloc(size + guard_bytes);
     if (!block) {
         abort();
     }
     fill(block, 0xa5, size);
     if (old) {
-        memcpy(block, old, had < size ? had : size);
-        fill(old, 0x5a, had);
+        check_guard(was);
+        memcpy(block, old, was.size < size ? was.size : size);
+        fill(old, 0x5a, was.size);
         __real_free(old);
     }
-    return note(block, size, __builtin_return_address(0));
+    return made(block, size, __builtin_return_address(0));
 }
 
 void __wrap_free(void *block) {
-    size_t size = 0;
-    if (block && forget(block, &size)) {
-        fill(block, 0x5a, size);
+    record was;
+    if (block && forget(block, &was)) {
+        check_guard(was);
+        fill(block, 0x5a, was.size);
     }
     __real_free(block);
 }
 
 static char *copy(const char *text, size_t len, const void *caller) {
-    char *block = admit() ? __real_malloc(len + 1) : NULL;
+    char *block = admit() ? __real_malloc(len + 1 + guard_bytes) : NULL;
     if (block) {
         memcpy(block, text, len);
         block[len] = '\0';
     }
-    return note(block, len + 1, caller);
+    return made(block, len + 1, caller);
 }
 
 char *__wrap_strdup(const char *text) {
@@ -242,6 +277,14 @@ bool heap_leaked(heap_block *oldest) {
         *oldest = (heap_block){first->size, first->caller};
     }
     return first != NULL;
+}
+
+void heap_check_guards(void) {
+    for (size_t i = 0; i < places && live_blocks > 0; i++) {
+        if (records[i].block > GONE) {
+            check_guard(records[i]);
+        }
+    }
 }
 
 size_t heap_fail_each(void (*attempt)(void *context), void *context) {

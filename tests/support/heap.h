@@ -6,7 +6,9 @@
  *
  * Fresh blocks are filled with 0xa5 and freed ones with 0x5a, so that code
  * which reads before it writes, or after it freed, fails the same way every
- * time. Threads may allocate at once. */
+ * time. Behind each block stands a guard; code that writes over it fails the
+ * test when the block is freed, or when the test ends. Threads may allocate at
+ * once. */
 #ifndef SUPPORT_HEAP_H
 #define SUPPORT_HEAP_H
 
@@ -36,6 +38,9 @@ bool heap_has_failed(void);
 
 /* Whether anything is still live, and the oldest of it. */
 bool heap_leaked(heap_block *oldest);
+
+/* Fails the running test if some live block was written past its end. */
+void heap_check_guards(void);
 
 /* Runs `attempt` with its first allocation failing, then its second, and so
  * on until it gets through without one failing; `attempt` must itself judge

@@ -45,6 +45,7 @@ $1 == "done" { finished = 1; next }
     outcome[$1] = $5
     message[$1] = $6
     green += $5 == "OK"
+    todos += $5 == "TODO"
 }
 
 function sentence(name) {
@@ -85,18 +86,25 @@ function wrap(text, first, rest, width,    words, i, n, out) {
     print out
 }
 
-function print_tests(    i, name, hidden) {
+# One line for each test. What does not fit the terminal is summed up: first
+# the tests of steps that are not written, then, if need be, the green ones.
+function print_tests(    i, name, room, hide_todo, hide_ok, hidden) {
+    room = rows - 18
+    hide_todo = count > room
+    hide_ok = hide_todo && count - todos > room
     for (i = 1; i <= count; i++) {
         name = order[i]
-        if (count > rows - 18 && outcome[name] != "FAIL" && name != first) {
-            hidden++ # a small terminal: only what fails
+        if (name != first && (hide_todo && outcome[name] == "TODO" \
+            || hide_ok && outcome[name] == "OK")) {
+            hidden++
             continue
         }
         printf "  %-7s %s\n", \
             outcome[name] == "OK" ? "ok" : outcome[name], sentence(name)
     }
     if (hidden) {
-        printf "  (%d more tests, not shown in so few lines)\n", hidden
+        printf "  (%d more %s, to fit this terminal)\n", hidden, \
+            hide_ok ? "that are ok or not written yet" : "not written yet"
     }
 }
 

@@ -138,6 +138,27 @@ prove_mutants() {
     ok $? 'signatures.tsv is what the mutants do' 'make signatures writes it anew'
 }
 
+# The data of the committed chart, counted anew: every figure within 5 %,
+# since instructions vary a little with compiler, C library and addresses.
+prove_chart() {
+    sh "$tools/bench.sh" "$@" > "$scratch/counts.tsv" 2> "$scratch/log"
+    awk -F '\t' '
+        /^#/ || $1 == "implementation" { next }
+        NR == FNR { want[$1, $2, $3] = $4; wanted++; next }
+        {
+            off = $4 - want[$1, $2, $3]
+            if (!(($1, $2, $3) in want) || off * off > 0.0025 * $4 * $4) {
+                printf "%s %s %s: %s, not %s; ", $1, $2, $3, $4, \
+                    want[$1, $2, $3]
+            }
+            counted++
+        }
+        END { if (counted != wanted) { print counted " rows, not " wanted } }
+    ' "plots/$lesson.tsv" "$scratch/counts.tsv" > "$scratch/off"
+    [ -s "$scratch/counts.tsv" ] && [ ! -s "$scratch/off" ]
+    ok $? "the chart's data is what is counted" "$(head -c 300 "$scratch/off")"
+}
+
 # The guards of the tests themselves bite: each fault ends as it should.
 prove_faults() {
     export TEST_SECONDS=2

@@ -51,3 +51,18 @@ char faulty_use_after_free(void) {
     free(block);
     return block[40];
 }
+
+void faulty_overflow(void) {
+    volatile size_t len = 24;
+    volatile char *block = malloc(len);
+    for (size_t i = 0; i <= len; i++) {
+        block[i] = 'x';
+    }
+    free((void *)block);
+}
+
+void faulty_double_free(void) {
+    void *volatile block = malloc(64);
+    free(block);
+    free(block);
+}

@@ -12,5 +12,7 @@ size_t faulty_recurse(size_t depth);
 void faulty_todo(void);
 size_t faulty_scan(size_t n);
 char faulty_use_after_free(void);
+void faulty_overflow(void);
+void faulty_double_free(void);
 
 #endif

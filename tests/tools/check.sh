@@ -1,0 +1,131 @@
+#!/bin/sh
+# check.sh FLAGS: layout, lint, and texts against code. One line for each
+# thing that is wrong, then "N passed, N failed".
+# FLAGS are those that the lessons are compiled with.
+set -u
+tools=$(dirname "$0")
+scratch=build/check
+rm -rf "$scratch"
+mkdir -p "$scratch"
+flags=$*
+
+sources() {
+    find lessons solutions tests plots -name '*.[ch]' | sort
+}
+
+# run NAME COMMAND...: a check that prints what is wrong, if anything.
+run() {
+    name=$1
+    shift
+    if "$@" > "$scratch/$name" 2>&1; then
+        echo "ok $name"
+    else
+        echo "not ok $name:"
+        head -n 40 "$scratch/$name" | sed 's/^/    /' 
+    fi
+}
+
+layout() {
+    # shellcheck disable=SC2046 # no name here has a blank
+    clang-format --dry-run -Werror $(sources) 2>&1 | grep ': error: '
+    [ $? = 1 ]
+}
+
+# As many at once as there are processors. Not the benches: in uthash's macros
+# the analyzer loses its way; and not tests/faults, which is wrong on purpose.
+tidy() {
+    { find solutions lessons tests -name '*.c' -not -path '*/faults/*'
+        echo plots/measure.c; } |
+        sort | xargs -P "$(nproc)" -n 4 sh -c \
+        'flags=$1; shift; clang-tidy --quiet "$@" -- $flags 2> /dev/null' \
+        tidy "$flags" | grep ' error: '
+    [ $? = 1 ]
+}
+
+lint() {
+    find solutions tests/support -name '*.c' | xargs cppcheck --quiet \
+        --std=c11 --enable=warning,performance,portability --inline-suppr \
+        --suppress=missingInclude --error-exitcode=1 -Ilessons -Itests
+}
+
+# What a student starts from is the stub.
+pristine() {
+    bad=0
+    for stub in tests/*/stub.c; do
+        lesson=$(basename "$(dirname "$stub")")
+        for file in "lessons/$lesson"/*.c; do
+            [ "$(basename "$file")" = demo.c ] && continue
+            cmp "$stub" "$file" || bad=1
+        done
+    done
+    return $bad
+}
+
+# Every block that says which file it is from occurs in that file, and every
+# relative link leads somewhere.
+quotes() {
+    find . -name '*.md' -not -path './build/*' | xargs awk -f "$tools/quotes.awk"
+}
+
+links() {
+    bad=0
+    find . -name '*.md' -not -path './build/*' > "$scratch/texts"
+    while read -r text; do
+        grep -no '](\([^)#][^)]*\))' "$text" | sed 's/](\(.*\))$/\1/' |
+            while IFS=: read -r line target; do
+                case $target in http*) continue ;; esac
+                [ -e "$(dirname "$text")/${target%%#*}" ] ||
+                    echo "$text:$line: $target leads nowhere"
+            done
+    done < "$scratch/texts" > "$scratch/dead"
+    cat "$scratch/dead"
+    [ ! -s "$scratch/dead" ]
+}
+
+# The commands that a text names exist.
+commands() {
+    find . -name '*.md' -not -path './build/*' -print0 |
+        xargs -0 grep -noE 'make [a-z]+(-[0-9]+[abc]?|-N)?' |
+        while IFS=: read -r text line command; do
+            target=$(echo "${command#make }" | sed -E 's/-([0-9]+[abc]?|N)$/-%/')
+            grep -qE "^$target( [a-z]+)*:" Makefile ||
+                echo "$text:$line: there is no command '$command'"
+        done > "$scratch/unknown"
+    cat "$scratch/unknown"
+    [ ! -s "$scratch/unknown" ]
+}
+
+# The README's table says of each lesson whether it is here.
+states() {
+    awk -F '|' '/^\| [0-9]+ \|/ { gsub(/ /, "", $2); print $2, $5 }' README.md |
+        while read -r n state; do
+            set -- lessons/"$(printf %02d "$n")"-*/*.h
+            here=$([ -e "$1" ] && echo ready || echo 'to come')
+            [ "$state" = "$here" ] || echo "README.md: lesson $n is $here"
+        done > "$scratch/wrong"
+    cat "$scratch/wrong"
+    [ ! -s "$scratch/wrong" ] && grep -q '^| 15 |' README.md
+}
+
+shell() {
+    for script in "$tools"/*.sh plots/*.sh .ci/run; do
+        sh -n "$script" || return 1
+    done
+}
+
+{
+    run layout layout
+    run tidy tidy
+    run lint lint
+    run pristine pristine
+    run quotes quotes
+    run links links
+    run commands commands
+    run states states
+    run shell shell
+} > "$scratch/all"
+grep -v '^ok' "$scratch/all"
+passed=$(grep -c '^ok' "$scratch/all")
+failed=$(grep -c '^not ok' "$scratch/all")
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ] && [ "$passed" != 0 ]
