@@ -59,6 +59,9 @@ endif
 .SECONDARY:
 .SECONDEXPANSION:
 Q := $(if $(V),,@)
+ifneq ($(shell mkdir -p build 2>&1 && test -w build && echo yes),yes)
+$(error This folder cannot be written to. Copy the workbook to one of your own and type make there)
+endif
 
 STD := -std=c17
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wvla \

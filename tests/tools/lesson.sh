@@ -10,7 +10,11 @@ out=build/report/$lesson
 state=build/state/$lesson
 mkdir -p "$out" build/state
 rm -f "$out/report.tsv" "$out/events" "$out/next"
-rows=$({ stty size < /dev/tty || echo 50; } 2> /dev/null)
+rows=$({ [ -t 1 ] && stty size < /dev/tty || echo 999; } 2> /dev/null)
+[ -f "$source" ] || {
+    echo "$source is gone. make reset-$n puts the stub back." >&2
+    exit 1
+}
 
 # What make shows as this lesson's state; renamed, so never half-written.
 note_state() {

@@ -103,8 +103,8 @@ function print_tests(    i, name, room, hide_todo, hide_ok, hidden) {
             outcome[name] == "OK" ? "ok" : outcome[name], sentence(name)
     }
     if (hidden) {
-        printf "  (%d more %s, to fit this terminal)\n", hidden, \
-            hide_ok ? "that are ok or not written yet" : "not written yet"
+        printf "  (%d more, %s, to fit this terminal)\n", hidden, \
+            !hide_ok ? "not written yet" : todos ? "ok or not written yet" : "ok"
     }
 }
 

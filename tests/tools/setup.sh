@@ -39,15 +39,15 @@ if [ -n "$packages" ]; then
     fi
     as_root=
     [ "$(id -u)" = 0 ] || as_root=sudo
-    install="$as_root apt-get install -y --no-install-recommends"
-    echo "Installing them with: $install $packages"
-    log=$(mktemp)
-    trap 'rm -f "$log"' EXIT
     if [ -n "$as_root" ] && ! command -v sudo > /dev/null 2>&1; then
         echo "You are not root and there is no sudo. Ask an administrator to" \
             "run: apt-get install $packages" >&2
         exit 1
     fi
+    install="${as_root:+$as_root }apt-get install -y --no-install-recommends"
+    echo "Installing them with: $install $packages"
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
     options='-o DPkg::Lock::Timeout=120'
     # shellcheck disable=SC2086 # lists of words
     if ! { $as_root apt-get update $options &&
