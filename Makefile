@@ -29,7 +29,7 @@ needs-04-expiration := 02-basic-operations
 needs-05-lru := 02-basic-operations
 needs-06-memoization := 05-lru
 needs-07-threads := 05-lru
-needs-09-invalidation := 02-basic-operations 08-redis
+needs-09-invalidation := 02-basic-operations
 needs-10-layers := 05-lru 08-redis
 needs-11-database := 04-expiration
 needs-12-api := 04-expiration
@@ -41,6 +41,7 @@ needs-15-further-resources := 02-basic-operations 05-lru 08-redis \
 libs-02-basic-operations := -lxxhash
 libs-05-lru := -lxxhash
 libs-06-memoization := -lgmp
+libs-09-invalidation := -lhiredis
 
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15-further-resources
@@ -184,6 +185,8 @@ $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call whi
 
 
 # -- packages: each stamp says that what its users need was found ---------------
+# Named here, so that make takes them for ordinary files in pattern rules.
+$(addprefix build/packages/,tests bench plot proof):
 build/packages/%: tests/tools/packages.tsv
 	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
 
