@@ -324,6 +324,10 @@ build/proof/faults: build/gcc/check/run/faults/alternates/faulty tests/faults/ex
 signatures: $(foreach l,$(present),build/proof/$l/mutants) ## write down which tests each mutant fails
 	@$(foreach l,$(present),cp build/proof/$l/signatures.tsv tests/$l/signatures.tsv;)
 
+measure-%: $$(bench-parts) .force ## measure anew for the charts in plots/; then make plots
+	$(check-lesson)
+	@$(call bench,measure)
+
 plots: $(foreach l,$(present),plots/$l.svg $(patsubst %.gp,%.svg,$(wildcard plots/$l-speed.gp))) ## draw every chart anew from its data
 
 plots/%.svg: plots/%.gp plots/%.tsv plots/style.gp | build/packages/plot

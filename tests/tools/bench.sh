@@ -1,8 +1,9 @@
 #!/bin/sh
 # bench.sh DOES LESSON NUMBER MODULE BENCH REFERENCE YOURS KV: measures the
 # reference of a lesson, its peers, and the reader's own code once it is green.
-#   DOES       bench (a table), cost (instructions), plot (a chart of all), or
-#              counts (the reference's counted data, to stdout)
+#   DOES       bench (a table), cost (instructions), plot (a chart of all),
+#              counts (the reference's counted data, to stdout), or
+#              measure (the data of the committed charts, into plots/)
 #   BENCH      the bench program; REFERENCE, YOURS: the lesson's code as
 #              shared objects; KV: lesson 1's, whose line lesson 2 draws too
 set -eu
@@ -13,11 +14,11 @@ mkdir -p "$out"
 made=$out/$lesson
 
 set -- "$module=$reference"
-if [ "$does" != counts ] &&
+if [ "$does" != counts ] && [ "$does" != measure ] &&
     [ "$(cat "build/state/$lesson" 2> /dev/null)" = green ]; then
     ${MAKE:-make} -s "$yours"
     set -- "$@" "yours=$yours"
-elif [ "$does" != counts ]; then
+elif [ "$does" != counts ] && [ "$does" != measure ]; then
     echo "Your lesson $n is not green yet: only the reference and its peers." >&2
 fi
 
@@ -51,6 +52,13 @@ draw() {
 
 case $does in
 counts) counts "$@" ;;
+measure)
+    counts "$@" > "$made.tsv" && mv "$made.tsv" "plots/$lesson.tsv"
+    if [ -f "plots/$lesson-speed.gp" ]; then
+        "$bench" speed "$@" > "$made-speed.tsv"
+        mv "$made-speed.tsv" "plots/$lesson-speed.tsv"
+    fi
+    ;;
 cost)
     cost "$@" > "$made-cost.tsv"
     awk -f plots/table.awk "$made-cost.tsv"

@@ -8,10 +8,12 @@ step=$(cat "$out/next" 2> /dev/null || echo "$2.1")
 read -r seen_step rung 2> /dev/null < "$out/hint" || seen_step=
 [ "$seen_step" = "$step" ] || rung=0
 rung=$((rung % 3 + 1))
+# Code blocks are indented, without their fences.
 awk -v step="$step" -v rung="$rung" '
     /^## / { in_step = $2 == step }
     /^### / { at = in_step ? at + 1 : 0; if (in_step && at == rung) next }
-    in_step && at == rung && !/^##/ { print }
+    in_step && at == rung && /^```/ { code = !code; next }
+    in_step && at == rung && !/^##/ { print (code ? "    " : "") $0 }
 ' "lessons/$1/hints.md" > "$out/hint.text"
 echo "Step $step, hint $rung of 3:"
 cat -s "$out/hint.text"

@@ -11,6 +11,8 @@ state=build/state/$lesson
 mkdir -p "$out" build/state
 rm -f "$out/report.tsv" "$out/events" "$out/next"
 rows=$({ [ -t 1 ] && stty size < /dev/tty || echo 999; } 2> /dev/null)
+colour=
+[ ! -t 1 ] || [ -n "${NO_COLOR:-}" ] || colour=1
 [ -f "$source" ] || {
     echo "$source is gone. make reset-$n puts the stub back." >&2
     exit 1
@@ -28,7 +30,7 @@ touch "$out/report.tsv"
 
 echo "Lesson $n: $source"
 awk -f "$here/page.awk" -v n="$n" -v source="$source" \
-    -v rows="${rows%% *}" -v next_file="$out/next" \
+    -v rows="${rows%% *}" -v colour="$colour" -v next_file="$out/next" \
     "tests/$lesson/signatures.tsv" "lessons/$lesson/"*.h "$out/report.tsv"
 verdict=$?
 if [ -s "$out/log" ]; then

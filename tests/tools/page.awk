@@ -1,7 +1,9 @@
 # page.awk: the student's page out of a test report.
 #
-#   awk -f page.awk -v lesson=05-lru -v n=5 -v source=FILE -v rows=ROWS
-#       signatures.tsv header report.tsv
+#   awk -f page.awk -v n=5 -v source=FILE -v rows=ROWS -v colour=1
+#       -v next_file=FILE signatures.tsv header report.tsv
+#
+# rows: of the terminal. next_file: gets the number of the step to do next.
 #
 # The report's lines: test, line, promise, step, outcome, message (runner_
 # criterion.c). Ends with status 0 only when every test has passed.
@@ -46,6 +48,16 @@ $1 == "done" { finished = 1; next }
     message[$1] = $6
     green += $5 == "OK"
     todos += $5 == "TODO"
+}
+
+# In a terminal: green, red, and grey for what waits.
+function painted(outcome,    word) {
+    word = sprintf("%-7s", outcome == "OK" ? "ok" : outcome)
+    if (!colour) {
+        return word
+    }
+    return "\033[" (outcome == "OK" ? 32 : outcome == "TODO" ? 90 : 31) "m" \
+        word "\033[0m"
 }
 
 function sentence(name) {
@@ -99,8 +111,7 @@ function print_tests(    i, name, room, hide_todo, hide_ok, hidden) {
             hidden++
             continue
         }
-        printf "  %-7s %s\n", \
-            outcome[name] == "OK" ? "ok" : outcome[name], sentence(name)
+        print "  " painted(outcome[name]) " " sentence(name)
     }
     if (hidden) {
         printf "  (%d more, %s, to fit this terminal)\n", hidden, \

@@ -173,3 +173,4 @@ prove_faults() {
 }
 
 "prove_$kind" "$@" > "$result.new" && mv "$result.new" "$result"
+printf . >&2 # a sign of life: all proofs take minutes

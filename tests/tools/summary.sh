@@ -1,7 +1,8 @@
 #!/bin/sh
 # summary.sh RESULT...: what the proofs found. Ends with 0 only when all hold.
 # A result with a failure is removed, so that the next run tries again.
-cat "$@" | grep '^not ok' 
+echo
+cat "$@" | grep '^not ok'
 passed=$(cat "$@" | grep -c '^ok')
 failed=$(cat "$@" | grep -c '^not ok')
 for result; do
