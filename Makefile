@@ -76,8 +76,8 @@ INCLUDE := -Ilessons -Itests $(patsubst %/,-I%,$(wildcard lessons/[01]*/))
 #   tsan   plain, with ThreadSanitizer              fast   -O2, for benches
 B := build/$(notdir $(CC))
 tools := sh tests/tools
-flags-check := -O1 -g -fno-omit-frame-pointer
-flags-plain := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER
+flags-check := -O1 -gdwarf-4 -fno-omit-frame-pointer
+flags-plain := -O1 -gdwarf-4 -fno-omit-frame-pointer -DPLAIN_RUNNER
 flags-asan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER \
     -fsanitize=address,undefined -fno-sanitize-recover=all
 flags-tsan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER -fsanitize=thread
@@ -96,12 +96,13 @@ comma := ,
 space := $(empty) $(empty)
 wrapped := malloc calloc realloc free aligned_alloc strdup strndup
 WRAP := $(wrapped:%=-Wl$(comma)--wrap=%)
-support := check crash heap model work
+support := check crash heap model redis work
 
 # -- which lesson is meant: 5, 05, lru and 05-lru are the same ------------------
 number = $(firstword $(subst -, ,$1))
 short = $(patsubst 0%,%,$(call number,$1))
-names = $1 $(call number,$1) $(call short,$1) $(module-$1)
+names = $1 $(call number,$1) $(call short,$1) $(module-$1) \
+    $(patsubst $(call number,$1)-%,%,$1)
 find = $(firstword $(foreach l,$(lessons),$(if $(filter $1,$(call names,$l)),$l)))
 present := $(foreach l,$(lessons),$(if $(wildcard lessons/$l/*.h),$l))
 lesson = $(filter $(present),$(call find,$*))
@@ -248,13 +249,18 @@ race-%: $$(needs) .force ## the race check by itself
 	$(check-lesson)
 	@$(tools)/race.sh $(lesson) $(call lesson-program,tsan)
 
+debugged = $(subst $(space),_,$(strip $(TEST)))
 debug-%: $$(call needs,debug) .force ## step through one test: make debug-5 TEST=name
 	$(check-lesson)
 	@$(MAKE) -s $(call lesson-program,plain)
-	gdb -q -ex 'break runner_fail' -ex 'break $(TEST)_body' -ex run --args $(call lesson-program,plain) $(TEST)
+	@grep -q '^TEST($(debugged),' tests/$(lesson)/test.c || \
+	    { echo "Say which test, by its name on the page: make debug-$(call short,$(lesson)) TEST='...'"; exit 1; }
+	gdb -q -ex 'break runner_fail' -ex 'break $(debugged)_body' -ex run --args $(call lesson-program,plain) $(debugged)
 
 diff-%: $$(call needs,diff) .force ## your file beside the solution
 	$(check-lesson)
+	@test -f solutions/$(lesson)/$(module-$(lesson)).c || \
+	    { echo "There is no solutions/$(lesson)/ here to compare with."; exit 1; }
 	@git --no-pager diff --no-index --stat -p $(call source,$(lesson)) solutions/$(lesson)/$(module-$(lesson)).c || true
 
 reset-%: .force ## put the stub back; your file is kept as a copy

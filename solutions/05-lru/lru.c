@@ -2,6 +2,7 @@
 #include "lru.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 enum { NEAR_BYTES = 16 };

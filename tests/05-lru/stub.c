@@ -4,6 +4,7 @@
 #include "common/todo.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 enum { NEAR_BYTES = 16 };

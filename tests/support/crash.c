@@ -91,7 +91,9 @@ const char *crash_line_of(const void *instruction) {
 
 static const char *meaning(int signal_number) {
     switch (signal_number) {
-    case SIGSEGV: return "it touched memory that is not its own";
+    case SIGSEGV:
+        return "it touched memory that is not its own: NULL, a "
+               "block already freed, or past an array's end";
     case SIGBUS: return "it touched memory that is not there";
     case SIGFPE: return "it divided by zero";
     case SIGILL: return "it ran into an instruction that does not exist";
@@ -105,13 +107,15 @@ static unsigned limit_seconds(void) {
     return seconds ? (unsigned)atoi(seconds) : 2;
 }
 
+static const char nowhere[] = "a place outside the lesson's code";
+
 /* The line of the student's code that is running now. */
 static const char *current_line(void) {
     static void *frames[FRAMES];
     static char answer[16 * 1024];
     ask(frames, backtrace(frames, FRAMES), answer, sizeof answer);
     const char *line = own_line(answer);
-    return line ? line : "a place outside the lesson's code";
+    return line ? line : nowhere;
 }
 
 /* One write, so that the events of parallel tests do not mix. */
@@ -126,8 +130,13 @@ static void put_event(const char *event) {
 static char event[1024];
 
 static void on_signal(int signal_number) {
-    snprintf(event, sizeof event, "%s\tCRASH\t%s\\nat      %s\n", watched,
-             meaning(signal_number), current_line());
+    const char *line = current_line();
+    snprintf(event, sizeof event, "%s\tCRASH\t%s\\n%sat      %s\n", watched,
+             meaning(signal_number),
+             line == nowhere ? "likely  a call through a function pointer that "
+                               "is NULL or damaged\\n"
+                             : "",
+             line);
     put_event(event);
     signal(signal_number, SIG_DFL);
     raise(signal_number);
@@ -137,7 +146,8 @@ static void on_alarm(int signal_number) {
     (void)signal_number;
     snprintf(event, sizeof event,
              "%s\tTIMEOUT\tstill running after %u s\\n"
-             "likely  a loop that never ends\\nat      %s\n",
+             "likely  a loop that never ends, or a list that leads back into "
+             "itself\\nat      %s\n",
              watched, limit_seconds(), current_line());
     put_event(event);
     _exit(97);

@@ -153,8 +153,8 @@ static void check_guard(record r) {
                   "allocate %zu bytes at %s, use them\n"
                   "wanted  nothing written behind the last byte\n"
                   "got     byte number %zu written, of %zu\n"
-                  "likely  a length without its closing zero byte, or a loop "
-                  "that runs one too far",
+                  "likely  no room for a text's closing zero byte, or an array "
+                  "with room for fewer entries than are used",
                   r.size, crash_line_of(r.caller), r.size + intact + 1, r.size);
     }
 }

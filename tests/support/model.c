@@ -158,6 +158,7 @@ void model_check(const model *m) {
               "the shortest of the random lists that fails:%s\n"
               "wanted  the same as a plain model that cannot be wrong\n"
               "got     %s\n"
-              "likely  the last of these calls; TEST_SEED=%llu replays it",
+              "likely  the last of these calls (make ... TEST_SEED=%llu "
+              "replays them)",
               calls, v->why, (unsigned long long)test_seed());
 }

@@ -18,7 +18,11 @@ for lesson in $LESSONS; do
         for file in lessons/"$lesson"/*.c; do
             [ "$file" -nt "build/state/$lesson" ] &&
                 [ "$file" != "lessons/$lesson/demo.c" ] &&
-                state="edited since: $state"
+                if cmp -s "$file" "tests/$lesson/stub.c"; then
+                    state='not begun'
+                else
+                    state="$state, edited since"
+                fi
         done
     fi
     case $state in

@@ -17,6 +17,10 @@ awk -v step="$step" -v rung="$rung" '
 ' "lessons/$1/hints.md" > "$out/hint.text"
 echo "Step $step, hint $rung of 3:"
 cat -s "$out/hint.text"
-[ "$rung" = 3 ] || echo "More: make hint-$2"
+if [ "$rung" = 3 ]; then
+    echo "That was the last one for this step; the next call starts over."
+else
+    echo "More: make hint-$2"
+fi
 printf '%s %s\n' "$step" "$rung" > "$out/hint.new" &&
     mv "$out/hint.new" "$out/hint"

@@ -24,13 +24,13 @@ note_state() {
 }
 
 TEST_REPORT=$out/report.tsv TEST_EVENTS=$out/events \
-    timeout -s KILL 4.5 "$program" --quiet < /dev/null 2>&1 |
-    cat > "$out/log" # the pipe keeps the shell from noting a kill there
+    timeout -k 0.3 4.5 "$program" --quiet < /dev/null > "$out/log" 2>&1
 touch "$out/report.tsv"
 
 echo "Lesson $n: $source"
 awk -f "$here/page.awk" -v n="$n" -v source="$source" \
-    -v rows="${rows%% *}" -v colour="$colour" -v next_file="$out/next" \
+    -v rows="${rows%% *}" -v colour="$colour" \
+    -v all="$(grep -c '^TEST(' "tests/$lesson/test.c")" -v next_file="$out/next" \
     "tests/$lesson/signatures.tsv" "lessons/$lesson/"*.h "$out/report.tsv"
 verdict=$?
 if [ -s "$out/log" ]; then
@@ -38,6 +38,9 @@ if [ -s "$out/log" ]; then
     echo "Your code printed (all of it is in $out/log):"
     head -n 5 "$out/log" | sed 's/^/  | /'
 fi
+warned=$(cat "${program%%/run/*}/lessons/$lesson/"*.o.log 2> /dev/null |
+    grep -m 1 ' warning: ')
+[ -z "$warned" ] || printf '\nThe compiler warns: %s\n' "$warned"
 if [ $verdict != 0 ]; then
     green=$(grep -c '	OK	' "$out/report.tsv")
     all=$(grep -vc '^done' "$out/report.tsv")

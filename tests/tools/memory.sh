@@ -11,6 +11,10 @@ if TEST_LESS=1 timeout -s KILL 120 valgrind --leak-check=full \
     exit 0
 fi
 echo
+if grep -q 'Giving up' "$log"; then
+    echo "Memory: Valgrind cannot read this program (not your fault): see $log"
+    exit 1
+fi
 if grep -q 'ERROR SUMMARY: 0 errors' "$log"; then
     echo "Memory: a test fails in this run only:"
     cat "$log.tests"

@@ -3,7 +3,7 @@
 #   awk -f page.awk -v n=5 -v source=FILE -v rows=ROWS -v colour=1
 #       -v next_file=FILE signatures.tsv header report.tsv
 #
-# rows: of the terminal. next_file: gets the number of the step to do next.
+# rows: of the terminal. all: how many tests there are. next_file: gets the number of the step to do next.
 #
 # The report's lines: test, line, promise, step, outcome, message (runner_
 # criterion.c). Ends with status 0 only when every test has passed.
@@ -65,18 +65,20 @@ function sentence(name) {
     return name
 }
 
-# Whether what fails is what this misconception makes fail, leaving out tests
-# whose code is not written yet.
-function matches(name,    tests, i, n, known) {
+# Whether what fails is what this misconception makes fail. While steps are
+# not written, only the tests up to the step of the first failure can tell:
+# those after it fail for other reasons.
+function matches(name,    tests, i, n, known, t) {
     n = split(signature[name], tests, " ")
     for (i = 1; i <= n; i++) {
-        if (outcome[tests[i]] == "OK") {
-            return 0
-        }
         known[tests[i]] = 1
     }
     for (i = 1; i <= count; i++) {
-        if (outcome[order[i]] !~ /^(OK|TODO)$/ && !(order[i] in known)) {
+        t = order[i]
+        if (todos && step[t] != step[first] && line[t] > line[first]) {
+            continue
+        }
+        if ((outcome[t] != "OK") != (t in known)) {
             return 0
         }
     }
@@ -98,12 +100,12 @@ function wrap(text, first, rest, width,    words, i, n, out) {
     print out
 }
 
-# One line for each test. What does not fit the terminal is summed up: first
-# the tests of steps that are not written, then, if need be, the green ones.
+# One line for each test. The tests of steps that are not written are summed
+# up, and the green ones too where the terminal is too small for all.
 function print_tests(    i, name, room, hide_todo, hide_ok, hidden) {
     room = rows - 18
-    hide_todo = count > room
-    hide_ok = hide_todo && count - todos > room
+    hide_todo = todos > 3
+    hide_ok = count - todos > room
     for (i = 1; i <= count; i++) {
         name = order[i]
         if (name != first && (hide_todo && outcome[name] == "TODO" \
@@ -114,8 +116,9 @@ function print_tests(    i, name, room, hide_todo, hide_ok, hidden) {
         print "  " painted(outcome[name]) " " sentence(name)
     }
     if (hidden) {
-        printf "  (%d more, %s, to fit this terminal)\n", hidden, \
-            !hide_ok ? "not written yet" : todos ? "ok or not written yet" : "ok"
+        printf "  (%d more, %s)\n", hidden, \
+            !hide_ok ? "for steps that are not written yet" \
+            : todos ? "ok or not written yet" : "ok"
     }
 }
 
@@ -133,12 +136,16 @@ function print_first(    parts, n, i) {
     }
 }
 
-function print_misconception(    name, shown) {
+# More than three names are no name.
+function print_misconception(    name, found, i, names) {
     for (name in signature) {
         if (signature[name] != "" && matches(name)) {
-            wrap((shown++ ? "or like: " : "This looks like: ") \
-                misconception[name] ".", shown == 1 ? "\n" : "", "    ", 79)
+            names[++found] = misconception[name]
         }
+    }
+    for (i = 1; i <= found && found <= 3; i++) {
+        wrap(names[i] ".", i == 1 ? "\nThis looks like: " : "Or like: ", \
+            "    ", 79)
     }
 }
 
@@ -154,9 +161,11 @@ END {
     }
     print ""
     print_tests()
-    printf "\n%d of %d green\n", green, count
-    if (!finished) {
-        print "The rest did not run: the time for all tests was up."
+    if (finished) {
+        printf "\n%d of %d green\n", green, count
+    } else {
+        printf "\n%d of %d green, %d did not run: the time was up\n", green, \
+            all, all - count
     }
     if (!first) {
         exit !finished

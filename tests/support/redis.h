@@ -1,0 +1,43 @@
+/* redis: a real Redis server for one test, and for nobody else.
+ *
+ *     redis *server = redis_start();
+ *     ... connect to redis_path(server) ...
+ *     redis_stop(server);
+ *
+ * It listens on a unix socket in a directory of its own and stores nothing on
+ * disk. It ends when the test does, however that ends: the kernel kills it with
+ * the process that started it, and a guardian process removes the directory. */
+#ifndef SUPPORT_REDIS_H
+#define SUPPORT_REDIS_H
+
+typedef struct redis redis;
+
+/* Starts a server and waits until it answers. Skips the running test when
+ * there is no redis-server, and fails it when the server does not start. */
+redis *redis_start(void);
+
+/* The path of its unix socket; lent until redis_stop, the same after a
+ * restart. */
+const char *redis_path(const redis *r);
+
+/* Ends the server and removes its directory. */
+void redis_stop(redis *r);
+
+/* Kills the server as a crash would (SIGKILL), and waits until it is gone. */
+void redis_kill(redis *r);
+
+/* Kills the server if it runs, and starts an empty one on the same path. */
+void redis_restart(redis *r);
+
+/* Stops the server in its tracks (SIGSTOP): its socket stays open, and nobody
+ * gets an answer until redis_continue. */
+void redis_pause(redis *r);
+void redis_continue(redis *r);
+
+/* Sends one command, as words between blanks, and waits for the answer. What
+ * the server was asked before by anyone, it has then done; what was published
+ * before lies ready for every subscriber.
+ * Returns: the first line of the answer, in a buffer used by the next call. */
+const char *redis_ask(const redis *r, const char *command);
+
+#endif
