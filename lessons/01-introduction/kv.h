@@ -46,6 +46,7 @@ kv *kv_create(void);
  * key, value: texts that end in a zero byte, not NULL; copied. Any length, the
  * empty text too. They may be texts that this cache lent.
  * Returns: STATUS_OK; STATUS_NO_MEMORY: the cache is as it was before.
+ * common/status.h lists the names of all statuses.
  * Cost: O(n) to look for the key; allocations for the copies, and now and then
  * for a larger array. */
 status kv_set(kv *cache, const char *key, const char *value);

@@ -99,6 +99,30 @@ TEST(destroy_gives_every_key_and_value_back, "P8", "1.2") {
                    "them before the array that points to them");
 }
 
+enum { LONG = 1000 };
+
+/* A long text is told from the rest by its size. */
+TEST(set_makes_copies_of_its_own, "P4", "1.2") {
+    char long_text[LONG + 1];
+    memset(long_text, 'x', LONG);
+    long_text[LONG] = '\0';
+    kv *cache = fresh();
+    size_t before = heap_live_bytes();
+    set(cache, long_text, "value");
+    want_true(heap_live_bytes() - before > LONG,
+              "set a key of 1,000 letters, look whether the heap holds a copy",
+              "set keeps the caller's pointer to the key; the cache needs a "
+              "copy of its own");
+    before = heap_live_bytes();
+    set(cache, "key", long_text);
+    want_true(heap_live_bytes() - before > LONG,
+              "set a value of 1,000 letters, look whether the heap holds a "
+              "copy",
+              "set keeps the caller's pointer to the value; the cache needs a "
+              "copy of its own");
+    kv_destroy(cache);
+}
+
 /* --- 1.3: get finds by text --------------------------------------------- */
 
 TEST(a_get_gives_the_value_that_was_set, "P1", "1.3") {
@@ -106,12 +130,6 @@ TEST(a_get_gives_the_value_that_was_set, "P1", "1.3") {
     set(cache, "key1", "value1");
     want_text(kv_get(cache, "key1"), "value1", "set key1=value1, get key1",
               "set stores nothing, or get does not find the one entry");
-    kv_destroy(cache);
-}
-
-TEST(a_get_looks_past_the_first_entry, "P1", "1.3") {
-    kv *cache = fresh();
-    set(cache, "key1", "value1");
     set(cache, "key2", "value2");
     want_text(kv_get(cache, "key2"), "value2",
               "set key1=value1, set key2=value2, get key2",
@@ -131,22 +149,18 @@ TEST(an_absent_key_reads_as_null, "P2", "1.3") {
     kv_destroy(cache);
 }
 
-TEST(asking_for_an_absent_key_does_not_add_it, "P2", "1.3") {
+TEST(a_get_changes_nothing, "P2", "1.3") {
     kv *cache = fresh();
     set(cache, "key1", "value1");
     kv_get(cache, "absent");
     want_int(kv_count(cache), 1, "set key1, get absent, count",
              "get must not insert: only set does");
-    kv_destroy(cache);
-}
-
-TEST(a_get_leaves_the_value_there, "P2", "1.3") {
-    kv *cache = fresh();
-    set(cache, "key1", "value1");
     kv_get(cache, "key1");
-    want_text(kv_get(cache, "key1"), "value1", "set key1, get key1, get key1",
+    want_text(kv_get(cache, "key1"), "value1",
+              "set key1=value1, get absent, get key1, get key1",
               "get lends the value; it must not take it out");
-    want_int(kv_count(cache), 1, "set key1, get key1, get key1, count",
+    want_int(kv_count(cache), 1,
+             "set key1, get absent, get key1, get key1, count",
              "get must not remove the entry");
     kv_destroy(cache);
 }
@@ -170,8 +184,8 @@ TEST(the_key_is_copied, "P4", "1.3") {
     memcpy(key, "xxxx", 4);
     want_text(kv_get(cache, "name"), "Alice",
               "set name=Alice from a buffer, overwrite the buffer, get name",
-              "the cache keeps the caller's pointer instead of a copy of the "
-              "key");
+              "kv_set (step 1.2) keeps the caller's pointer instead of a copy "
+              "of the key");
     kv_destroy(cache);
 }
 
@@ -182,8 +196,8 @@ TEST(the_value_is_copied, "P4", "1.3") {
     memcpy(value, "xxxxx", 5);
     want_text(kv_get(cache, "name"), "Alice",
               "set name=Alice from a buffer, overwrite the buffer, get name",
-              "the cache keeps the caller's pointer instead of a copy of the "
-              "value");
+              "kv_set (step 1.2) keeps the caller's pointer instead of a copy "
+              "of the value");
     kv_destroy(cache);
 }
 
@@ -197,7 +211,7 @@ TEST(equal_texts_at_two_addresses_are_one_key, "P5", "1.3") {
     kv_destroy(cache);
 }
 
-TEST(the_start_of_a_key_is_another_key, "P5", "1.3") {
+TEST(keys_must_end_together, "P5", "1.3") {
     kv *cache = fresh();
     set(cache, "name", "Alice");
     want_text(kv_get(cache, "nam"), NULL, "set name=Alice, get nam",
@@ -205,12 +219,6 @@ TEST(the_start_of_a_key_is_another_key, "P5", "1.3") {
               "must end together");
     want_text(kv_get(cache, ""), NULL, "set name=Alice, get the empty key",
               "the empty text is the start of every text, and equal to none");
-    kv_destroy(cache);
-}
-
-TEST(a_key_with_more_at_its_end_is_another_key, "P5", "1.3") {
-    kv *cache = fresh();
-    set(cache, "name", "Alice");
     want_text(kv_get(cache, "names"), NULL, "set name=Alice, get names",
               "only the letters of the stored key were compared; the keys "
               "must end together");
@@ -284,30 +292,26 @@ TEST(a_second_set_replaces_the_value, "P3", "1.4") {
     want_text(kv_get(cache, "name"), "Bob",
               "set name=Alice, set name=Bob, get name",
               "set appends without looking for the key first");
-    kv_destroy(cache);
-}
-
-TEST(a_replaced_key_is_counted_once, "P3", "1.4") {
-    kv *cache = fresh();
-    set(cache, "name", "Alice");
-    set(cache, "name", "Bob");
     want_int(kv_count(cache), 1, "set name=Alice, set name=Bob, count",
              "the second set added an entry, or counted one");
     kv_destroy(cache);
 }
 
 TEST(the_other_keys_keep_their_values, "P3", "1.4") {
+    const char *longer = "a value that needs a good deal more room than before";
     kv *cache = filled(3);
-    set(cache, "key-1", "new");
+    set(cache, "key-1", longer);
     want_text(kv_get(cache, "key-0"), "value-0",
-              "set key-0 key-1 key-2, set key-1=new, get key-0",
+              "set key-0 key-1 key-2, set key-1 to a long text, get key-0",
               "the first entry was changed instead of the one found");
-    want_text(kv_get(cache, "key-1"), "new",
-              "set key-0 key-1 key-2, set key-1=new, get key-1",
-              "the entry found must get the new value");
+    want_text(kv_get(cache, "key-1"), longer,
+              "set key-0 key-1 key-2, set key-1 to a long text, get key-1",
+              "the entry found must get the new value, and the old block has "
+              "room for the old one only");
     want_text(kv_get(cache, "key-2"), "value-2",
-              "set key-0 key-1 key-2, set key-1=new, get key-2",
-              "the last entry was changed instead of the one found");
+              "set key-0 key-1 key-2, set key-1 to a long text, get key-2",
+              "the last entry was changed instead of the one found, or the "
+              "long value ran over the end of the old block");
     kv_destroy(cache);
 }
 
@@ -323,21 +327,6 @@ TEST(the_replaced_value_is_freed, "P8", "1.4") {
                  "set name=Alice, set name=Bob, ten more of these, count "
                  "the blocks on the heap",
                  "the old value is forgotten, not freed: a leak");
-    kv_destroy(cache);
-}
-
-TEST(a_longer_value_replaces_a_shorter_one, "P3", "1.4") {
-    kv *cache = fresh();
-    set(cache, "a", "1");
-    set(cache, "b", "2");
-    set(cache, "a", "a value that needs a good deal more room than before");
-    want_text(kv_get(cache, "a"),
-              "a value that needs a good deal more room than before",
-              "set a=1, set b=2, set a to a long text, get a",
-              "the old block has room for the old value only");
-    want_text(kv_get(cache, "b"), "2",
-              "set a=1, set b=2, set a to a long text, get b",
-              "the long value ran over the end of the old block");
     kv_destroy(cache);
 }
 
@@ -368,14 +357,6 @@ TEST(any_number_of_entries_fit, "P6", "1.5") {
         want_int(kv_count(cache), i + 1,
                  text("set key-0 ... key-%zu, count", i),
                  "growing must not change what is there");
-    }
-    kv_destroy(cache);
-}
-
-TEST(growing_keeps_every_entry, "P6", "1.5") {
-    kv *cache = fresh();
-    for (size_t i = 0; i < 70; i++) {
-        set(cache, text("key-%zu", i), text("value-%zu", i));
         want_filled(cache, i + 1, text("set key-0 ... key-%zu", i),
                     "grow before the array overflows, count its size in "
                     "entries, and forget every pointer into the old array");
@@ -501,22 +482,13 @@ static void try_to_create(void *context) {
     want_int(cache == NULL, heap_has_failed(), "create, an allocation fails",
              "create must return NULL then, and only then");
     kv_destroy(cache);
-}
-
-TEST(without_memory_create_gives_null, "P7", "1.6") {
-    heap_fail_each(try_to_create, NULL);
-}
-
-static void try_to_create_and_destroy(void *context) {
-    (void)context;
-    kv_destroy(kv_create());
     want_all_freed("create, an allocation fails",
                    "one malloc failed after another had succeeded: free what "
                    "was made before returning NULL");
 }
 
-TEST(a_failed_create_gives_all_back, "P8", "1.6") {
-    heap_fail_each(try_to_create_and_destroy, NULL);
+TEST(without_memory_create_gives_null, "P7", "1.6") {
+    heap_fail_each(try_to_create, NULL);
 }
 
 static void want_word_of_failure(status s, const char *did) {
@@ -546,18 +518,6 @@ TEST(without_memory_set_says_so, "P7", "1.6") {
         heap_fail_each(try_to_set_again, cache);
         kv_destroy(cache);
     }
-}
-
-static void try_to_set_quietly(void *context) {
-    kv_set(context, "new", "newest");
-}
-
-TEST(a_failed_set_gives_its_copies_back, "P8", "1.6") {
-    kv *cache = fresh();
-    heap_fail_each(try_to_set_quietly, cache);
-    kv_destroy(cache);
-    want_all_freed("set new, an allocation fails, destroy",
-                   "one copy was made, the other could not be: free the one");
 }
 
 static void try_to_add(void *context) {

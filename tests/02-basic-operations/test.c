@@ -92,7 +92,8 @@ TEST(a_fresh_dict_is_empty_and_ends_without_a_trace, "P10", "2.1") {
 TEST(an_insert_is_counted, "P1", "2.2") {
     dict *d = fresh();
     set(d, "name", &cells[0]);
-    want_int(dict_count(d), 1, "set name, count", "set must count an insert");
+    want_int(dict_count(d), 1, "set name, count",
+             "set must count an insert; and are all hashes 0 from the start?");
     set(d, "city", &cells[1]);
     want_int(dict_count(d), 2, "set name, set city, count",
              "set must count an insert");
@@ -107,7 +108,8 @@ TEST(destroy_destroys_every_value_once, "P10", "2.2") {
                  text("set key-0=v0 ... key-2=v2, destroy, count the "
                       "destructions of v%zu",
                       i),
-                 "destroy must end the value in every place that is in use");
+                 "destroy must end the value in every place that is in use, "
+                 "and in no other: are all hashes 0 from the start?");
     }
 }
 
@@ -122,6 +124,37 @@ TEST(set_then_get_gives_the_value, "P1", "2.3") {
     want_value(get(d, "city"), &cells[1], "set name=v0, set city=v1, get city",
                "set stores nothing, or get looks in another place");
     dict_destroy(d);
+}
+
+/* Many dicts side by side, since in some of them a walk must go on at the
+ * start: one that runs on instead meets the next dict, which is filled first.
+ */
+TEST(every_key_of_many_small_dicts_is_found, "P1", "2.3") {
+    enum { DICTS = 64, KEYS = 4 };
+    dict *dicts[DICTS];
+    for (size_t n = 0; n < DICTS; n++) {
+        dicts[n] = dict_create(NULL, n);
+    }
+    for (size_t n = DICTS; n-- > 0;) {
+        for (size_t i = 0; i < KEYS; i++) {
+            set(dicts[n], key_number(i), &cells[i]);
+        }
+    }
+    for (size_t n = 0; n < DICTS; n++) {
+        for (size_t i = 0; i < KEYS; i++) {
+            void *got = get(dicts[n], key_number(i));
+            want_value(got, &cells[i],
+                       text("create 64 dicts with seeds 0 ... 63, set key-0=v0 "
+                            "... key-3=v3 in each, get key-%zu from number %zu",
+                            i, n),
+                       "after the last place comes place 0: a walk that does "
+                       "not wrap round runs out of the table");
+        }
+    }
+    heap_check_guards();
+    for (size_t n = 0; n < DICTS; n++) {
+        dict_destroy(dicts[n]);
+    }
 }
 
 TEST(an_absent_key_is_a_miss_and_writes_nothing, "P1", "2.3") {
@@ -298,6 +331,27 @@ TEST(growing_keeps_every_entry, "P5", "2.5") {
     dict_destroy(d);
 }
 
+/* At every fill level: the fullest tables are those just before they grow. */
+TEST(an_update_needs_no_memory_however_full_the_table, "P6", "2.5") {
+    dict *d = dict_create(NULL, 42);
+    for (size_t i = 0; i < CELLS; i++) {
+        const char *key = key_number(i);
+        set(d, key, &cells[0]);
+        heap_fail_at(1);
+        status s = dict_set(d, bytes_of(key), &cells[1]);
+        bool asked = heap_has_failed();
+        heap_fail_at(0);
+        const char *did = text("set key-0 ... key-%zu, set key-%zu again with "
+                               "no memory left",
+                               i, i);
+        const char *likely = "an update needs no new place: look for the key "
+                             "before you ask whether the table is full";
+        want_status(s, STATUS_OK, did, likely);
+        want_false(asked, text("%s, look whether it allocates", did), likely);
+    }
+    dict_destroy(d);
+}
+
 /* Costs are counted in steps of the lesson's code (support/work.h), in a small
  * and in a large dict, both just before a power of two, where tables are
  * fullest. What is O(1) may still vary with the load. */
@@ -437,7 +491,9 @@ TEST(a_delete_keeps_the_neighbours, "P3", "2.6") {
                             "delete all even ones, get key-%zu",
                             seed, i),
                        "the deleted key's place, now empty, ends the walk for "
-                       "keys that had been pushed past it");
+                       "keys that had been pushed past it; or the hole was "
+                       "closed with an entry that may not move there, or a "
+                       "walk did not wrap round");
         }
         dict_destroy(d);
     }
