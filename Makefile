@@ -155,7 +155,7 @@ $(foreach c,$(compilers),$(foreach m,check plain asan tsan,\
 # A lesson as a shared object, for the benches; and a bench.
 $B/fast/so/%.so: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call which,$$*)) $B/fast/lessons/common/todo.o
 	@mkdir -p $(@D)
-	$Q$(CC) -shared $^ -o $@ $(call libs,$(call run-lesson,$*)) -pthread
+	$Q$(CC) -shared -Wl,-Bsymbolic $^ -o $@ $(call libs,$(call run-lesson,$*)) -pthread
 
 GLIB = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags glib-2.0))
 $B/fast/plots/%.o: plots/%.c | build/packages/bench

@@ -22,10 +22,11 @@ parts=$(mktemp -d)
 trap 'rm -rf "$parts"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# The bench names what it asks, one line for each call of measure_ask, and
+# The bench names what it asks, one line for each call of measure_ask, which
+# calls its ask_all, and
 # callgrind writes a file for each, in the same order.
 valgrind --quiet --tool=callgrind --callgrind-out-file="$parts/out" \
-    --toggle-collect="$function" --zero-before=measure_ask \
+    --toggle-collect="$function" --zero-before=ask_all \
     --dump-after=measure_ask "$bench" one "$@" > "$parts/asked"
 
 if [ -n "$target" ]; then
