@@ -1,7 +1,7 @@
 # Lesson 04: time of a hit, ttl against the bare dict.
 name = '04-expiration-speed'
 wide = 960
-high = 420
+high = 450
 load 'plots/style.gp'
 
 set logscale xy
@@ -24,7 +24,7 @@ if (in_text) {
 } else {
     set multiplot layout 1,3 title 'While nothing is due, a hit costs little '. \
         'more than one of the bare dict' font ',17' \
-        margins 0.07,0.985,0.19,0.80 spacing 0.05,0.1
+        margins 0.07,0.985,0.22,0.80 spacing 0.05,0.1
     do for [operation in 'hit hit,some-due hit,real-clock'] {
         set title title_of(operation) offset 0,-0.6
         set ylabel (operation eq 'hit' ? 'ns per hit' : '')

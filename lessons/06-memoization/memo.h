@@ -64,7 +64,8 @@
  * [P12] When memory runs out before the function could run, the call says so
  *      and changes nothing. When it runs out after that, the result is handed
  *      out all the same, and is merely not remembered.
- * [P13] Hits, runs and evictions are counted exactly.
+ * [P13] Hits, runs and evictions are counted exactly; a call that is refused,
+ *      or fails before its run, is none of them.
  * [P14] Destroy gives back every byte but the results that callers hold;
  *      destroy(NULL) and release(NULL) do nothing. */
 #ifndef LESSON_MEMO_H

@@ -433,7 +433,8 @@ TEST(a_released_result_is_still_known, "P7", "6.3") {
         memo_release(again);
         want_int(cells[0].destroyed, 0,
                  "call 1, release, call 1, release, count destructions",
-                 "each hit gives a holder more, who takes away only that");
+                 "each hit adds one holder, and memo_release takes just that "
+                 "one away");
     }
     want_int(runs, 1, "call 1 four times, count the runs",
              "the result was forgotten when its caller let go");
@@ -1112,6 +1113,9 @@ TEST(a_call_that_needs_itself_is_refused, "P9", "6.6") {
                 "the argument is being computed: running again never ends");
     want_int(runs, 1, "a function that asks for its own argument, runs",
              "the call that is refused must run nothing");
+    want_int(memo_statistics(m).runs, 1,
+             "a function that asks for its own argument, the runs counted",
+             "a call that is refused is no run, and no miss makes one");
     want_pointer(c.out, &untouched, "the call that is refused, look at *out",
                  "out-parameters are written only on success");
     memo_destroy(m);
