@@ -8,6 +8,7 @@
 #include "support/model.h"
 #include "support/work.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 TEST(a_leak, "P0", "0.0") {
@@ -49,6 +50,17 @@ TEST(an_overflow, "P0", "0.0") {
 
 TEST(a_double_free, "P0", "0.0") {
     faulty_double_free();
+}
+
+static void *fail_there(void *unused) {
+    want_int(1, 2, "fail on another thread", "it is not the test's own");
+    return unused;
+}
+
+TEST(a_failure_on_another_thread, "P0", "0.0") {
+    pthread_t other;
+    pthread_create(&other, NULL, fail_there, NULL);
+    pthread_join(other, NULL);
 }
 
 TEST(a_scan, "P0", "0.0") {

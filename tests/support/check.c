@@ -6,6 +6,7 @@
 #include "support/heap.h"
 #include "support/work.h"
 
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 static test *first_test;
+static pthread_t test_thread; /* the one that runs the body */
 
 /* Constructors run in no order that C promises, so sort by line. */
 void test_register(test *t) {
@@ -29,6 +31,7 @@ test *test_first(void) {
 }
 
 void test_run(test *t) {
+    test_thread = pthread_self();
     runner_begin(t->name);
     heap_begin();
     work_begin();
@@ -87,6 +90,9 @@ static _Noreturn void end_test(const char *message) {
     if (child_why) {
         snprintf(child_why, child_why_size, "%s", message);
         _exit(1);
+    }
+    if (!pthread_equal(test_thread, pthread_self())) {
+        crash_fail(message);
     }
     runner_fail(message);
 }

@@ -19,6 +19,7 @@ enum { FRAMES = 64 };
 extern const char __executable_start[]; /* the linker's: where we are loaded */
 
 static const char *watched;
+static char event[1024]; /* what is written about the test that dies */
 static char alternate_stack[64 * 1024]; /* for a stack that overflowed */
 
 /* Asks addr2line for all frames at once; its answer goes to `out`. */
@@ -119,7 +120,7 @@ static const char *current_line(void) {
 }
 
 /* One write, so that the events of parallel tests do not mix. */
-static void put_event(const char *event) {
+static void put_event(void) {
     const char *path = getenv("TEST_EVENTS");
     int out = path ? open(path, O_WRONLY | O_APPEND | O_CREAT, 0644) : -1;
     if (write(out < 0 ? STDERR_FILENO : out, event, strlen(event)) < 0) {
@@ -127,7 +128,24 @@ static void put_event(const char *event) {
     }
 }
 
-static char event[1024];
+_Noreturn void crash_fail(const char *message) {
+    const char *gap = strstr(message, "  ");
+    size_t used = (size_t)snprintf(event, sizeof event, "%s\t%.*s\t",
+                                   watched ? watched : "a test",
+                                   (int)(gap - message), message);
+    for (const char *at = gap + 2; *at && used < sizeof event - 4; at++) {
+        if (*at == '\n') {
+            event[used++] = '\\';
+            event[used++] = 'n';
+        } else {
+            event[used++] = *at;
+        }
+    }
+    event[used++] = '\n';
+    event[used] = '\0';
+    put_event();
+    _exit(95);
+}
 
 static void on_signal(int signal_number) {
     const char *line = current_line();
@@ -137,7 +155,7 @@ static void on_signal(int signal_number) {
                                "is NULL or damaged\\n"
                              : "",
              line);
-    put_event(event);
+    put_event();
     signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
@@ -149,7 +167,7 @@ static void on_alarm(int signal_number) {
              "likely  a loop that never ends, or a list that leads back into "
              "itself\\nat      %s\n",
              watched, limit_seconds(), current_line());
-    put_event(event);
+    put_event();
     _exit(97);
 }
 
@@ -159,7 +177,7 @@ static void on_exit_inside_test(void) {
         snprintf(event, sizeof event,
                  "%s\tCRASH\tit called exit in the middle of the test\n",
                  watched);
-        put_event(event);
+        put_event();
         _exit(96);
     }
 }

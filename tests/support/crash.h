@@ -9,6 +9,11 @@
 void crash_watch(const char *test_name);
 void crash_unwatch(void);
 
+/* Reports a failure from a thread that is not the test's own, and ends the
+ * process: the runner's way out of a test is a jump on the test's stack.
+ * message: its kind, two blanks, and the rest, as runner_fail takes it. */
+_Noreturn void crash_fail(const char *message);
+
 /* For a child process that may crash without a word: its parent sees how it
  * ended. */
 void crash_ignore(void);

@@ -35,8 +35,8 @@ void redis_pause(redis *r);
 void redis_continue(redis *r);
 
 /* Sends one command, as words between blanks, and waits for the answer. What
- * the server was asked before by anyone, it has then done; what was published
- * before lies ready for every subscriber.
+ * was published before this call then lies ready for every subscriber; what
+ * the command itself publishes may not yet.
  * Returns: the first line of the answer, in a buffer used by the next call. */
 const char *redis_ask(const redis *r, const char *command);
 

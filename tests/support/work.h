@@ -12,7 +12,7 @@
 /* Starts counting from 0. */
 void work_begin(void);
 
-/* Steps taken since work_begin. */
+/* Steps that this thread has taken since work_begin. */
 size_t work_steps(void);
 
 #endif
