@@ -26,8 +26,8 @@ if (in_text) {
     plot for [label in names] rows(label, 'reads95') @spread \
         lt linetype_of(label) title label
 } else {
-    set multiplot layout 1,2 title 'One lock, a read-write lock, and '. \
-        'shards, by threads' font ',17' margins 0.07,0.985,0.17,0.83 \
+    set multiplot layout 1,2 title 'What threads share has to travel '. \
+        'between processors' font ',17' margins 0.07,0.985,0.20,0.83 \
         spacing 0.07,0.1
     do for [operation in 'reads95 reads50'] {
         set title (operation eq 'reads95' ? '95 % reads' : '50 % reads') \
