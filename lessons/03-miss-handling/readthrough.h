@@ -102,7 +102,7 @@ typedef struct readthrough_options {
 
 typedef struct readthrough_stats {
     uint64_t hits;     /* gets answered without the source, absences too */
-    uint64_t misses;   /* all other gets */
+    uint64_t misses;   /* all other gets, refused ones (DEADLOCK) too */
     uint64_t loads;    /* calls of the source */
     uint64_t failures; /* loads that ended with neither a value nor a miss */
     uint64_t stale;    /* failures that an old value stood in for */
