@@ -41,7 +41,23 @@ needs-15-further-resources := 02-basic-operations 05-lru 08-redis \
 libs-02-basic-operations := -lxxhash
 libs-05-lru := -lxxhash
 libs-06-memoization := -lgmp
+libs-08-redis := -lhiredis
 libs-09-invalidation := -lhiredis
+libs-11-database := -lsqlite3 -lpq
+libs-12-api := -lcurl -ljansson
+libs-13-benchmarking := -lm
+libs-14-best-practices := -lxxhash -ljansson -lm
+
+# Code that a lesson is given beside its header (lessons/LESSON/NAME.c).
+given-11-database := db_sqlite db_postgres
+
+# What a lesson's tests start (tests/support/NAME.c), and its own libraries.
+fixtures-08-redis := redis
+fixtures-09-invalidation := redis
+fixtures-10-layers := redis
+fixtures-11-database := postgres
+fixtures-12-api := http
+fixture-libs-http := -lmicrohttpd
 
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15-further-resources
@@ -109,6 +125,8 @@ lesson = $(filter $(present),$(call find,$*))
 source = lessons/$1/$(module-$1).c
 below = $(sort $(foreach n,$(needs-$1),$n $(call below,$n)))
 libs = $(sort $(foreach l,$1 $(call below,$1),$(libs-$l)))
+fixtures = $(sort $(fixtures-$1) $(if $(fixtures-$1),server))
+fixture-libs = $(sort $(foreach f,$(fixtures-$1),$(fixture-libs-$f)))
 # A command on a lesson that is not there ends in one clear line.
 check-lesson = $(if $(call lesson),,@sh tests/tools/no_lesson.sh '$*' \
     '$(call find,$*)' '$(lessons)')
@@ -134,17 +152,20 @@ object = $(1:%/plain=%/check)/$(strip \
     $(if $(filter lesson%,$3),lessons/$2/$(module-$2),\
     $(if $(filter mutants/%,$3),build/mutants/$2/$(notdir $3),tests/$2/$3)))).o
 below-which = $(if $(filter lesson-on-mine,$1),lesson,solution)
-code-objects = $(call object,$1,$2,$3) \
-    $(foreach l,$(call below,$2),$(call object,$1,$l,$(call below-which,$3)))
+given = $(foreach g,$(given-$2),$(1:%/plain=%/check)/lessons/$2/$g.o)
+code-objects = $(call object,$1,$2,$3) $(call given,$1,$2) \
+    $(foreach l,$(call below,$2),\
+    $(call object,$1,$l,$(call below-which,$3)) $(call given,$1,$l))
 runner = runner_$(if $(filter %/check,$1),criterion,plain)
 parts = $(call code-objects,$1,$(call run-lesson,$2),$(call which,$2)) \
     $1/tests/$(call run-lesson,$2)/test.o \
-    $(patsubst %,$1/tests/support/%.o,$(support) $(call runner,$1))
+    $(patsubst %,$1/tests/support/%.o,$(support) \
+    $(call fixtures,$(call run-lesson,$2)) $(call runner,$1))
 define program
 build/$1/$2/run/%: $$$$(call parts,build/$1/$2,$$$$*)
 	@mkdir -p $$(@D)
 	$$Q$1 $(flags-$2) $(WRAP) $$^ -o $$@ $$(call libs,$$(call run-lesson,$$*)) \
-	    $(if $(filter check,$2),-lcriterion) -pthread
+	    $$(call fixture-libs,$$(call run-lesson,$$*)) $(if $(filter check,$2),-lcriterion) -pthread
 endef
 
 compilers := $(sort $(notdir $(CC)) gcc clang)
@@ -161,9 +182,12 @@ GLIB = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags glib-2.0))
 $B/fast/plots/%.o: plots/%.c | build/packages/bench
 	@mkdir -p $(@D)
 	$Q$(call cc,$(CC),fast) $(GLIB)
-$B/fast/bench/%: $B/fast/plots/%.o $B/fast/plots/measure.o
+# A bench may start the servers that the tests start.
+bench-objects = $(patsubst %,$B/fast/plots/%.o,$1 measure $(if $(fixtures-$1),servers)) \
+    $(patsubst %,$B/fast/tests/support/%.o,$(call fixtures,$1))
+$B/fast/bench/%: $$(call bench-objects,$$*)
 	@mkdir -p $(@D)
-	$Q$(CC) $^ -o $@ $(call libs,$*) -lglib-2.0 -lxxhash -ldl -lm -pthread
+	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -ldl -lm -pthread
 
 # The student's file gets a page of its own when it does not compile.
 $B/check/lessons/%.o: lessons/%.c | build/packages/tests

@@ -17,7 +17,7 @@ for lesson in $LESSONS; do
         read -r state < "build/state/$lesson"
         for file in lessons/"$lesson"/*.c; do
             [ "$file" -nt "build/state/$lesson" ] &&
-                [ "$file" != "lessons/$lesson/demo.c" ] &&
+                [ -e "${file%.c}.h" ] && # no demo, nor given code
                 if cmp -s "$file" "tests/$lesson/stub.c"; then
                     state='not begun'
                 else

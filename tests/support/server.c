@@ -1,0 +1,203 @@
+/* Private servers: two child processes each, the program and a guardian of
+ * its directory. */
+#include "support/server.h"
+
+#include "support/check.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { START_MS = 20000, DESCRIPTORS = 1024 };
+
+struct server {
+    char directory[64];
+    uid_t user;
+    gid_t group;
+    pid_t program; /* 0: it does not run */
+    pid_t guardian;
+    int life; /* the guardian reads its other end until we are gone */
+};
+
+static bool in_path(const char *program) {
+    char paths[4096], file[4352];
+    const char *all = getenv("PATH");
+    if (strchr(program, '/')) {
+        return access(program, X_OK) == 0;
+    }
+    snprintf(paths, sizeof paths, "%s", all ? all : "/usr/bin:/bin");
+    char *rest = NULL;
+    for (char *p = strtok_r(paths, ":", &rest); p;
+         p = strtok_r(NULL, ":", &rest)) {
+        snprintf(file, sizeof file, "%s/%s", p, program);
+        if (access(file, X_OK) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void must(bool holds, const char *did) {
+    want_true(holds, did, "this machine cannot run a server for the test");
+}
+
+static void close_from(int first, int but) {
+    for (int other = first; other < DESCRIPTORS; other++) {
+        if (other != but) {
+            close(other);
+        }
+    }
+}
+
+/* Ends as soon as nobody holds the other end of the pipe: the test has called
+ * server_destroy, or died. The other descriptors are closed so that nobody
+ * waits for us; an interrupt at the terminal must not end us before our work.
+ * It ends as another program, so that Valgrind need not judge what a copy of
+ * the test left behind. */
+static _Noreturn void guard(const server *s, int end) {
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    close_from(0, end);
+    char byte;
+    while (read(end, &byte, 1) > 0) {
+    }
+    execlp("rm", "rm", "-rf", s->directory, (char *)NULL);
+    _exit(127);
+}
+
+static void begin_guardian(server *s) {
+    int ends[2];
+    must(pipe(ends) == 0, "make a pipe");
+    fcntl(ends[1], F_SETFD, FD_CLOEXEC);
+    s->guardian = fork();
+    if (s->guardian == 0) {
+        guard(s, ends[0]);
+    }
+    close(ends[0]);
+    s->life = ends[1];
+    must(s->guardian > 0, "start a process");
+}
+
+static server *create(const char *program, const char *package, uid_t user,
+                      gid_t group) {
+    if (!in_path(program)) {
+        test_skip("%s is not installed: make doctor says how (package %s)",
+                  program, package);
+    }
+    server *s = calloc(1, sizeof *s);
+    if (!s) {
+        abort();
+    }
+    s->user = user;
+    s->group = group;
+    snprintf(s->directory, sizeof s->directory, "/tmp/workbook-XXXXXX");
+    must(mkdtemp(s->directory) != NULL, "make a directory in /tmp");
+    begin_guardian(s);
+    must(user == getuid() || chown(s->directory, user, group) == 0,
+         "give the directory to another user");
+    return s;
+}
+
+server *server_create(const char *program, const char *package) {
+    return create(program, package, getuid(), getgid());
+}
+
+server *server_create_unprivileged(const char *program, const char *package) {
+    if (getuid() != 0) {
+        return server_create(program, package);
+    }
+    const struct passwd *nobody = getpwnam("nobody");
+    must(nobody != NULL, "look for the user nobody");
+    return create(program, package, nobody->pw_uid, nobody->pw_gid);
+}
+
+const char *server_directory(const server *s) {
+    return s->directory;
+}
+
+/* In a new process, which becomes the program. */
+static _Noreturn void become(const server *s, const char *const argv[],
+                             pid_t parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int null = open("/dev/null", O_RDWR);
+    for (int i = 0; i < 3; i++) {
+        dup2(null, i);
+    }
+    close_from(3, -1);
+    if (chdir(s->directory) != 0
+        || (s->user != getuid()
+            && (setgroups(0, NULL) != 0 || setgid(s->group) != 0
+                || setuid(s->user) != 0))) {
+        _exit(126);
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a new user loses the first one */
+    if (getppid() != parent) {        /* it died before the line above */
+        _exit(1);
+    }
+    execvp(argv[0], (char *const *)argv);
+    _exit(127);
+}
+
+static pid_t start(const server *s, const char *const argv[]) {
+    pid_t parent = getpid();
+    pid_t child = fork();
+    if (child == 0) {
+        become(s, argv, parent);
+    }
+    must(child > 0, "start a process");
+    return child;
+}
+
+bool server_run(server *s, const char *const argv[]) {
+    int how;
+    pid_t child = start(s, argv);
+    return waitpid(child, &how, 0) == child && WIFEXITED(how)
+           && WEXITSTATUS(how) == 0;
+}
+
+void server_begin(server *s, const char *const argv[],
+                  bool (*answers)(const void *context), const void *context) {
+    const char *did = text("start %s, wait until it answers", argv[0]);
+    s->program = start(s, argv);
+    for (int ms = 0; ms < START_MS && !answers(context); ms++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        must(waitpid(s->program, NULL, WNOHANG) == 0, did);
+    }
+    must(answers(context), did);
+}
+
+void server_kill(server *s) {
+    if (s->program > 0) {
+        kill(s->program, SIGKILL);
+        waitpid(s->program, NULL, 0);
+        s->program = 0;
+    }
+}
+
+void server_pause(server *s) {
+    kill(s->program, SIGSTOP);
+    waitpid(s->program, NULL, WUNTRACED);
+}
+
+void server_continue(server *s) {
+    kill(s->program, SIGCONT);
+}
+
+void server_destroy(server *s) {
+    server_kill(s);
+    close(s->life);
+    waitpid(s->guardian, NULL, 0);
+    free(s);
+}
