@@ -112,7 +112,7 @@ comma := ,
 space := $(empty) $(empty)
 wrapped := malloc calloc realloc free aligned_alloc strdup strndup
 WRAP := $(wrapped:%=-Wl$(comma)--wrap=%)
-support := check crash heap model redis work
+support := check crash heap model work
 
 # -- which lesson is meant: 5, 05, lru and 05-lru are the same ------------------
 number = $(firstword $(subst -, ,$1))
