@@ -4,7 +4,8 @@
  *     07-threads speed label=shared.so...   calls per second by threads, as TSV
  *     07-threads one label=shared.so...     the gets that callgrind counts
  *
- * The peers are one lru behind one mutex (the slide's program in C), one lru
+ * Shared has 1,024 shards, and as the peer shared-16 only sixteen. The other
+ * peers are one lru behind one mutex (the slide's program in C), one lru
  * behind a read-write lock, and an lru for each thread, which shares nothing:
  * that is all the machine can give. All copy values in and out, as shared does.
  * Behind a read-write lock a get may not move its entry, so it peeks, and what
@@ -23,7 +24,13 @@
 #define SEED 42
 #define ZIPF_EXPONENT 0.99
 
-enum { SHARDS = 16, ENTRIES = 100000, VALUE_LEN = 32, THREADS_MAX = 8 };
+enum {
+    SHARDS = 1024,
+    FEW_SHARDS = 16,
+    ENTRIES = 100000,
+    VALUE_LEN = 32,
+    THREADS_MAX = 8
+};
 enum { COUNTED_GETS = 1024, COUNTED_MAX = 1 << 16 };
 enum { ASKS = 1 << 16 };
 
@@ -130,9 +137,10 @@ static void counts(const implementation *impls, size_t count) {
 
 /* -- the contenders ------------------------------------------------------- */
 
-typedef enum style { SHARED, MUTEX, RWLOCK, PRIVATE, STYLES } style;
+typedef enum style { SHARED, FEW, MUTEX, RWLOCK, PRIVATE, STYLES } style;
 
-static const char *const style_names[] = {NULL, "mutex", "rwlock", "private"};
+static const char *const style_names[] = {NULL, "shared-16", "mutex", "rwlock",
+                                          "private"};
 
 /* What one round works on. */
 typedef struct table {
@@ -166,6 +174,7 @@ static size_t copy_out(const value *v, char *buffer) {
 static void table_set(table *t, size_t thread, bytes k, bytes v) {
     switch (t->style) {
     case SHARED:
+    case FEW:
         if (t->impl->set(t->shared, k, v) != STATUS_OK) {
             measure_die("%s: shared_set failed", t->impl->label);
         }
@@ -189,7 +198,8 @@ static size_t table_get(table *t, size_t thread, bytes k, char *buffer) {
     size_t len = 0;
     void *found;
     switch (t->style) {
-    case SHARED: t->impl->get(t->shared, k, buffer, VALUE_LEN, &len); break;
+    case SHARED:
+    case FEW: t->impl->get(t->shared, k, buffer, VALUE_LEN, &len); break;
     case MUTEX:
         pthread_mutex_lock(&t->mutex);
         if (t->impl->lru_get(t->lrus[0], k, &found)) {
@@ -217,10 +227,11 @@ static void table_open(table *t, const key *keys, size_t threads) {
     size_t copies = t->style == PRIVATE ? threads : 1;
     pthread_mutex_init(&t->mutex, NULL);
     pthread_rwlock_init(&t->rwlock, NULL);
-    if (t->style == SHARED) {
-        t->shared = create(t->impl, 2 * ENTRIES, SHARDS);
+    if (t->style <= FEW) {
+        t->shared =
+            create(t->impl, 2 * ENTRIES, t->style == FEW ? FEW_SHARDS : SHARDS);
     }
-    for (size_t c = 0; t->style != SHARED && c < copies; c++) {
+    for (size_t c = 0; t->style > FEW && c < copies; c++) {
         if (t->impl->lru_create(2 * ENTRIES, free, SEED, &t->lrus[c])
             != STATUS_OK) {
             measure_die("%s: lru_create failed", t->impl->label);
@@ -234,7 +245,7 @@ static void table_open(table *t, const key *keys, size_t threads) {
 }
 
 static void table_close(table *t) {
-    if (t->style == SHARED) {
+    if (t->style <= FEW) {
         t->impl->destroy(t->shared);
     }
     for (size_t c = 0; c < THREADS_MAX; c++) {
@@ -402,7 +413,7 @@ static void ask_all(void *context) {
 }
 
 static void count_gets(const implementation *i, const key *keys, size_t n) {
-    ask a = {i, create(i, 4 * n + 4 * SHARDS, SHARDS), keys, n};
+    ask a = {i, create(i, 4 * n + 4 * FEW_SHARDS, FEW_SHARDS), keys, n};
     for (size_t k = 0; k < n; k++) {
         if (i->set(a.shared, key_bytes(&keys[k]), (bytes){"value", 5})
             != STATUS_OK) {

@@ -475,6 +475,25 @@ TEST(without_absent_ms_an_absence_is_not_kept, "P5", "3.5") {
     readthrough_destroy(r);
 }
 
+TEST(a_walk_passes_absences_by, "P14", "3.5") {
+    readthrough *r = fresh((readthrough_options){.absent_ms = 100}, "--");
+    get(r, "a");
+    get(r, "b");
+    size_t cursor = 0;
+    bytes key = bytes_of("untouched"), value = bytes_of("untouched");
+    want_false(readthrough_next(r, &cursor, &key, &value),
+               "absent_ms 100: get a and b, which are absent; walk",
+               "an absence is kept, but it is no value");
+    want_bytes(
+        key, bytes_of("untouched"),
+        "absent_ms 100: get a and b, which are absent; walk; look at key",
+        "a walk writes only when it returns true: not what it passes");
+    want_bytes(value, bytes_of("untouched"),
+               "absent_ms 100: a and b are absent; walk; look at value",
+               "a walk writes only when it returns true: not what it passes");
+    readthrough_destroy(r);
+}
+
 TEST(an_absence_holds_for_absent_ms_and_no_longer, "P5", "3.5") {
     readthrough *r = fresh((readthrough_options){.absent_ms = 100}, "--");
     get(r, "a");
