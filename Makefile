@@ -6,7 +6,7 @@
 lessons := 01-introduction 02-basic-operations 03-miss-handling \
     04-expiration 05-lru 06-memoization 07-threads 08-redis \
     09-invalidation 10-layers 11-database 12-api 13-benchmarking \
-    14-best-practices 15-further-resources
+    14-best-practices 15a-policy 15b-cluster 15c-server
 
 module-01-introduction := kv
 module-02-basic-operations := dict
@@ -22,7 +22,9 @@ module-11-database := query_cache
 module-12-api := http_cache
 module-13-benchmarking := bench
 module-14-best-practices := cache
-module-15-further-resources := server
+module-15a-policy := policy
+module-15b-cluster := cluster
+module-15c-server := server
 
 needs-03-miss-handling := 02-basic-operations
 needs-04-expiration := 02-basic-operations
@@ -35,8 +37,8 @@ needs-11-database := 04-expiration
 needs-12-api := 04-expiration
 needs-13-benchmarking := 02-basic-operations 05-lru
 needs-14-best-practices := 04-expiration 05-lru 07-threads
-needs-15-further-resources := 02-basic-operations 05-lru 08-redis \
-    13-benchmarking 14-best-practices
+needs-15b-cluster := 08-redis
+needs-15c-server := 14-best-practices
 
 libs-02-basic-operations := -lxxhash
 libs-05-lru := -lxxhash
@@ -60,7 +62,7 @@ fixtures-12-api := http
 fixture-libs-http := -lmicrohttpd
 
 # Debian packages, each with the reason in tests/tools/packages.tsv
-threaded := 07-threads 14-best-practices 15-further-resources
+threaded := 07-threads 14-best-practices 15c-server
 
 # -- tools and flags ----------------------------------------------------------
 ifeq ($(origin CC),default)
@@ -221,6 +223,12 @@ needs = $(if $(call lesson),build/packages/tests+$(call lesson) $(1:%=build/pack
 export LESSONS := $(lessons)
 export PRESENT := $(present)
 export MAKE
+
+# Lesson 15 is three exercises: what is asked of it is asked of each.
+exercises := 15a 15b 15c
+of-three := lesson solution valgrind race demo bench cost plot diff reset test
+.PHONY: $(of-three:%=%-15)
+$(of-three:%=%-15): %-15: $(exercises:%=\%-%) ;
 
 dashboard: ## where you stand and what comes next
 	@$(tools)/dashboard.sh
