@@ -99,7 +99,7 @@ status versioned_create(void (*destroy_value)(void *value), uint64_t seed,
  * fills the cache after a miss takes versioned_set_leased.
  * value: any pointer, NULL too; on STATUS_OK the cache owns it.
  * version: counted by the source; any number.
- * Returns: STATUS_OK; STATUS_INVALID: a newer version is held;
+ * Returns: STATUS_OK; STATUS_STALE: a newer version is held;
  * STATUS_NO_MEMORY; STATUS_BACKEND: the connection is lost, so nothing is kept.
  * Whatever is not STATUS_OK changes nothing, and the value is still the
  * caller's. Cost: O(1) expected and amortised. */
@@ -152,7 +152,7 @@ status versioned_invalidate_tag(versioned *v, bytes tag);
 /* As versioned_set, for who was given a lease by a miss, and has loaded the
  * value since.
  * lease: from versioned_get for this key; it may be used more than once.
- * Returns: as versioned_set; STATUS_INVALID also when the lease is void. The
+ * Returns: as versioned_set; STATUS_STALE also when the lease is void. The
  * value may still be used once: it was right when the load began.
  * Cost: as versioned_set; when connected, a system call, and the handling of
  * what has arrived. */

@@ -15,6 +15,7 @@ typedef enum status {
     STATUS_TIMEOUT,   /* no answer in the time given */
     STATUS_DEADLOCK,  /* waiting would never have ended */
     STATUS_TOO_LARGE, /* more than a stated bound */
+    STATUS_STALE,     /* older than what is held, or asked for too long ago */
 } status;
 
 /* The status as a word for people. Returns: a string that lives for ever. */
@@ -28,6 +29,7 @@ static inline const char *status_name(status s) {
     case STATUS_TIMEOUT: return "timeout";
     case STATUS_DEADLOCK: return "would deadlock";
     case STATUS_TOO_LARGE: return "too large";
+    case STATUS_STALE: return "stale";
     }
     return "unknown status";
 }

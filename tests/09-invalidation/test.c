@@ -181,7 +181,7 @@ TEST(too_old_a_version_misses_and_stays_for_others, "P1", "9.2") {
 TEST(an_older_set_never_replaces_a_newer_one, "P2", "9.2") {
     versioned *v = fresh();
     set(v, "a", &cells[0], 5);
-    want_status(versioned_set(v, bytes_of("a"), &cells[1], 4), STATUS_INVALID,
+    want_status(versioned_set(v, bytes_of("a"), &cells[1], 4), STATUS_STALE,
                 "set a in version 5, set a in version 4",
                 "two writers overtook each other: the older one must be "
                 "refused");
@@ -215,7 +215,7 @@ TEST(versions_are_compared_to_the_last_bit, "P2", "9.2") {
     const uint64_t most = UINT64_MAX, beyond_double = (1ull << 53) + 1;
     set(v, "a", &cells[0], beyond_double);
     want_status(versioned_set(v, bytes_of("a"), &cells[1], beyond_double - 1),
-                STATUS_INVALID, "set a in version 2^53 + 1, then in 2^53",
+                STATUS_STALE, "set a in version 2^53 + 1, then in 2^53",
                 "a version is a 64-bit integer: a double loses its last bit");
     set(v, "b", &cells[2], most);
     want_pointer(get(v, "b", most), &cells[2],
@@ -247,7 +247,7 @@ TEST(the_clock_on_the_wall_is_a_bad_version, "P2", "9.2") {
                  "so such a get always misses; but versions are compared all "
                  "the same");
     want_status(versioned_set(v, bytes_of("user:1"), &cells[1], set_at - 60),
-                STATUS_INVALID,
+                STATUS_STALE,
                 "a second machine, whose clock is a minute behind, sets its "
                 "change",
                 "whatever the numbers come from, the smaller one is older: "
@@ -767,7 +767,7 @@ TEST(a_stale_set_after_an_invalidation_is_refused, "P7", "9.6") {
     versioned *v = fresh();
     uint64_t lease = miss(v, "a", 0);
     invalidate(v, "a");
-    want_status(set_leased(v, "a", &cells[0], 3, lease), STATUS_INVALID,
+    want_status(set_leased(v, "a", &cells[0], 3, lease), STATUS_STALE,
                 "get a: a miss; invalidate a; set a with the lease of before",
                 "the value was read before the change: an invalidation voids "
                 "the lease, also when the key is not held");
@@ -786,7 +786,7 @@ TEST(the_invalidation_of_any_tag_voids_a_lease, "P7", "9.6") {
     versioned *v = fresh();
     uint64_t lease = miss(v, "a", 0);
     invalidate_tag(v, "staff");
-    want_status(set_leased(v, "a", &cells[0], 3, lease), STATUS_INVALID,
+    want_status(set_leased(v, "a", &cells[0], 3, lease), STATUS_STALE,
                 "get a: a miss; invalidate the tag staff; set a with the "
                 "lease of before",
                 "nobody knows yet whether a would have carried that tag");
@@ -806,7 +806,7 @@ TEST(a_lease_of_an_earlier_invalidation_never_comes_back, "P7", "9.6") {
         want_true(lease != old, "get a, invalidate a or a tag, get a again",
                   "two leases with an invalidation between must differ");
         want_status(
-            set_leased(v, "a", &cells[0], 1, old), STATUS_INVALID,
+            set_leased(v, "a", &cells[0], 1, old), STATUS_STALE,
             text("%zu invalidations later, set a with the first lease", i + 1),
             "a void lease stays void");
     }
@@ -838,7 +838,7 @@ TEST(a_lease_is_no_way_round_the_version, "P2", "9.6") {
     versioned *v = fresh();
     uint64_t lease = miss(v, "a", 0);
     set(v, "a", &cells[0], 5);
-    want_status(set_leased(v, "a", &cells[1], 4, lease), STATUS_INVALID,
+    want_status(set_leased(v, "a", &cells[1], 4, lease), STATUS_STALE,
                 "get a: a miss; a writer sets a in version 5; set version 4 "
                 "with the lease",
                 "an older set never replaces a newer one, lease or not");
@@ -893,7 +893,7 @@ static const char *model_set(struct beside *b, model_step s, bool leased) {
     } else {
         got = versioned_set(b->v, bytes_of(key), &cells[s.value], version);
     }
-    if (got != (good ? STATUS_OK : STATUS_INVALID)) {
+    if (got != (good ? STATUS_OK : STATUS_STALE)) {
         return text("set said %s", status_name(got));
     }
     if (good) {
@@ -1083,7 +1083,7 @@ TEST(a_cache_forgets_everything_when_it_joins, "P12", "9.7") {
     want_false(has(v, "a"), "set a, connect, get a",
                "what was set before may have been invalidated by others, "
                "unheard");
-    want_status(set_leased(v, "b", &cells[1], 1, lease), STATUS_INVALID,
+    want_status(set_leased(v, "b", &cells[1], 1, lease), STATUS_STALE,
                 "get b: a miss; connect; set b with the lease of before",
                 "the value was read before we could hear");
     set(v, "c", &cells[2], 1);
@@ -1155,7 +1155,7 @@ TEST(a_message_that_is_not_understood_may_mean_anything, "P13", "9.7") {
                    "about a: what is not understood voids everything");
         want_text(ear.heard, "all ", "the same: what a subscriber heard",
                   "the event is VERSIONED_ALL, once");
-        want_status(set_leased(v, "b", &cells[1], 1, lease), STATUS_INVALID,
+        want_status(set_leased(v, "b", &cells[1], 1, lease), STATUS_STALE,
                     "the same; set b with a lease of before",
                     "the event was about all keys");
         versioned_destroy(v);
@@ -1216,7 +1216,7 @@ TEST(a_tag_reaches_the_other_caches, "P11", "9.8") {
                "the tag must be published, whether anybody carries it here");
     want_true(has(reader, "staff"), "the same; get the key of that name",
               "a tag and a key of one name are two things");
-    want_status(set_leased(reader, "b", &cells[2], 1, lease), STATUS_INVALID,
+    want_status(set_leased(reader, "b", &cells[2], 1, lease), STATUS_STALE,
                 "the same; set b with a lease of before",
                 "events of others void leases too");
     versioned_destroy(reader);
@@ -1231,7 +1231,7 @@ TEST(an_event_that_waits_voids_a_lease, "P11", "9.8") {
     uint64_t lease = miss(reader, "a", 0);
     invalidate(writer, "a");
     settle(server);
-    want_status(set_leased(reader, "a", &cells[0], 1, lease), STATUS_INVALID,
+    want_status(set_leased(reader, "a", &cells[0], 1, lease), STATUS_STALE,
                 "get a: a miss; another cache invalidates a; set a with the "
                 "lease of before",
                 "a set with a lease must first handle what has arrived");
@@ -1425,7 +1425,7 @@ TEST(a_load_begun_without_a_connection_is_refused, "P12", "9.9") {
     struct ear ear;
     subscribe(v, &ear, NULL);
     poll_until_back(v);
-    want_status(set_leased(v, "a", &cells[0], 1, lease), STATUS_INVALID,
+    want_status(set_leased(v, "a", &cells[0], 1, lease), STATUS_STALE,
                 "kill Redis; get a: a miss; restart it, poll until connected; "
                 "set a with the lease",
                 "while the connection was down, an event about a may have been "

@@ -270,7 +270,7 @@ status versioned_set(versioned *v, bytes key, void *value, uint64_t version) {
         return insert(v, key, (struct entry){value, version, v->epoch, NULL});
     }
     if (version < e->version) {
-        return STATUS_INVALID;
+        return STATUS_STALE;
     }
     void *old = e->value;
     e->value = value;
@@ -352,7 +352,7 @@ status versioned_set_leased(versioned *v, bytes key, void *value,
                             uint64_t version, uint64_t lease) {
     versioned_poll(v);
     if (lease != lease_of(v, key)) {
-        return STATUS_INVALID;
+        return STATUS_STALE;
     }
     return versioned_set(v, key, value, version);
 }
