@@ -145,15 +145,15 @@ build/$1/$2/%.o: %.c | build/packages/tests
 endef
 
 # A test program: build/gcc/MODE/run/LESSON/WHICH, where WHICH is lesson (the
-# student's), lesson-on-mine, solution, stub, mutants/NAME or alternates/NAME.
+# student's), mine, solution, stub, mutants/NAME or alternates/NAME.
 run-lesson = $(firstword $(subst /, ,$1))
 which = $(patsubst $(call run-lesson,$1)/%,%,$1)
 # The object of one implementation: build folder, lesson, which.
 object = $(1:%/plain=%/check)/$(strip \
     $(if $(filter solution,$3),solutions/$2/$(module-$2),\
-    $(if $(filter lesson%,$3),lessons/$2/$(module-$2),\
+    $(if $(filter lesson mine,$3),lessons/$2/$(module-$2),\
     $(if $(filter mutants/%,$3),build/mutants/$2/$(notdir $3),tests/$2/$3)))).o
-below-which = $(if $(filter lesson-on-mine,$1),lesson,solution)
+below-which = $(if $(filter mine,$1),lesson,solution)
 given = $(foreach g,$(given-$2),$(1:%/plain=%/check)/lessons/$2/$g.o)
 code-objects = $(call object,$1,$2,$3) $(call given,$1,$2) \
     $(foreach l,$(call below,$2),\
@@ -218,7 +218,7 @@ build/packages/%: tests/tools/packages.tsv
 	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
 
 # -- commands for students; N is 5, 05, lru or 05-lru ---------------------------
-lesson-program = $(if $(call lesson),$B/$1/run/$(call lesson)/lesson$(if $(MINE),-on-mine))
+lesson-program = $(if $(call lesson),$B/$1/run/$(call lesson)/$(if $(MINE),mine,lesson))
 needs = $(if $(call lesson),build/packages/tests+$(call lesson) $(1:%=build/packages/%))
 export LESSONS := $(lessons)
 export PRESENT := $(present)

@@ -7,6 +7,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,22 +65,39 @@ static void ask(void *const frames[], int count, char *out, size_t size) {
     out[used] = '\0';
 }
 
-/* The first line of the answer that lies in a lesson's own code. */
-static const char *own_line(char *answer) {
-    for (char *line = strtok(answer, "\n"); line; line = strtok(NULL, "\n")) {
-        char *place = strstr(line, "lessons/");
-        place = place ? place : strstr(line, "solutions/");
-        place = place ? place : strstr(line, "alternates/");
-        place = place ? place : strstr(line, "/mutants/");
+/* Where a line of the answer lies in one of these folders. Returns: NULL if it
+ * does not. */
+static char *within(char *line, const char *const folders[]) {
+    for (size_t i = 0; folders[i]; i++) {
+        char *place = strstr(line, folders[i]);
         if (place && !strstr(place, "/common/") && !strstr(place, ":?")) {
-            char *note = strchr(place, ' '); /* " (discriminator 2)" */
-            if (note) {
-                *note = '\0';
-            }
             return place;
         }
     }
     return NULL;
+}
+
+/* The first line of the answer that lies in the code under test; or, when
+ * there is none, in a solution: the one under test, or one that it calls. */
+static const char *own_line(char *answer) {
+    static const char *const own[] = {"lessons/", "alternates/", "/mutants/",
+                                      NULL};
+    static const char *const reference[] = {"solutions/", NULL};
+    char *best = NULL;
+    bool found = false;
+    for (char *line = strtok(answer, "\n"); line && !found;
+         line = strtok(NULL, "\n")) {
+        char *place = within(line, own);
+        found = place != NULL;
+        if (found || (!best && (place = within(line, reference)))) {
+            best = place;
+        }
+    }
+    char *note = best ? strchr(best, ' ') : NULL; /* " (discriminator 2)" */
+    if (note) {
+        *note = '\0';
+    }
+    return best;
 }
 
 const char *crash_line_of(const void *instruction) {
@@ -164,8 +182,8 @@ static void on_alarm(int signal_number) {
     (void)signal_number;
     snprintf(event, sizeof event,
              "%s\tTIMEOUT\tstill running after %u s\\n"
-             "likely  a loop that never ends, or a list that leads back into "
-             "itself\\nat      %s\n",
+             "likely  a loop that never ends, a list that leads back into "
+             "itself, or a wait for what never comes\\nat      %s\n",
              watched, limit_seconds(), current_line());
     put_event();
     _exit(97);

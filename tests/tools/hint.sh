@@ -9,6 +9,13 @@ if [ "$(cat "build/state/$1" 2> /dev/null)" = green ]; then
     exit 0
 fi
 step=$(cat "$out/next" 2> /dev/null || echo "$2.1")
+case $step in
+"$2".*) ;;
+*)
+    echo "You are at step $step, in lesson ${step%.*}: make hint-${step%.*}"
+    exit 0
+    ;;
+esac
 read -r seen_step rung 2> /dev/null < "$out/hint" || seen_step=
 [ "$seen_step" = "$step" ] || rung=0
 rung=$((rung % 3 + 1))
@@ -20,7 +27,7 @@ awk -v step="$step" -v rung="$rung" '
     in_step && at == rung && !/^##/ { print (code ? "    " : "") $0 }
 ' "lessons/$1/hints.md" > "$out/hint.text"
 echo "Step $step, hint $rung of 3:"
-cat -s "$out/hint.text"
+{ cat "$out/hint.text"; echo; } | cat -s
 if [ "$rung" = 3 ]; then
     echo "That was the last one for this step; the next call starts over."
 else

@@ -8,6 +8,7 @@ lesson=$1 n=$2 source=$3 program=$4 memory=$5 race=$6
 here=$(dirname "$0")
 out=build/report/$lesson
 state=build/state/$lesson
+case $program in */mine) state=$state-on-mine ;; esac
 mkdir -p "$out" build/state
 rm -f "$out/report.tsv" "$out/events" "$out/next"
 rows=$({ [ -t 1 ] && stty size < /dev/tty || echo 999; } 2> /dev/null)

@@ -16,8 +16,14 @@ if grep -q 'Giving up' "$log"; then
     exit 1
 fi
 if grep -q 'ERROR SUMMARY: 0 errors' "$log"; then
-    echo "Memory: a test fails in this run only:"
-    cat "$log.tests"
+    failed=$(head -n 1 "$log.tests")
+    echo "Memory: nothing was found, but a test fails in this run, in which all"
+    echo "tests share one process and one heap: $(echo "$failed" | tr _ ' ')"
+    echo
+    sed -e 1d -e '$d' -e 's/^/  /' "$log.tests"
+    step=$(sed -n "s/^TEST($failed, [^,]*, \"\(.*\)\").*/\1/p" "tests/$1/test.c")
+    [ -z "$step" ] || printf '%s\n' "$step" > "build/report/$1/next"
+    echo "Next: step ${step:-unknown}"
     exit 1
 fi
 echo "Memory: not clean. The first that Valgrind found (all in $log):"

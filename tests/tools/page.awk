@@ -3,7 +3,8 @@
 #   awk -f page.awk -v n=5 -v source=FILE -v rows=ROWS -v colour=1
 #       -v next_file=FILE signatures.tsv header report.tsv
 #
-# rows: of the terminal. all: how many tests there are. next_file: gets the number of the step to do next.
+# rows: of the terminal. all: how many tests there are. next_file: gets the
+# number of the step to do next.
 #
 # The report's lines: test, line, promise, step, outcome, message (runner_
 # criterion.c). Ends with status 0 only when every test has passed.
@@ -128,7 +129,11 @@ function print_first(    parts, n, i) {
     wrap(parts[1], sprintf("  %-8s", outcome[first] == "FAIL" ? "did" \
         : outcome[first]), "          ", 79)
     for (i = 2; i <= n; i++) {
-        print "  " parts[i]
+        if (parts[i] ~ /^likely  /) {
+            wrap(substr(parts[i], 9), "  likely  ", "          ", 79)
+        } else {
+            print "  " parts[i]
+        }
     }
     if (outcome[first] != "TODO") {
         wrap("[" promised[first] "] " promise[promised[first]], \
@@ -178,6 +183,11 @@ END {
     next_step = step[first]
     if (todo && match(message[first], /step [0-9]+[a-c]?\.[0-9]+/)) {
         next_step = substr(message[first], RSTART + 5, RLENGTH - 5)
+    }
+    if (next_step !~ "^" n "\\.") { # on one's own earlier lessons: one of those
+        n = substr(next_step, 1, index(next_step, ".") - 1)
+        match(message[first], /lessons\/[^ :]*/)
+        source = substr(message[first], RSTART, RLENGTH)
     }
     printf "\nNext: step %s in %s, then make lesson-%s again.\n" \
         "Stuck? make hint-%s\n", next_step, source, n, n
