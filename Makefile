@@ -184,9 +184,9 @@ GLIB = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags glib-2.0))
 $B/fast/plots/%.o: plots/%.c | build/packages/bench
 	@mkdir -p $(@D)
 	$Q$(call cc,$(CC),fast) $(GLIB)
-# A bench may start the servers that the tests start.
-bench-objects = $(patsubst %,$B/fast/plots/%.o,$1 measure $(if $(fixtures-$1),servers)) \
-    $(patsubst %,$B/fast/tests/support/%.o,$(call fixtures,$1))
+# A bench and a demo may start the servers that the tests start.
+server-objects = $(patsubst %,$B/fast/tests/support/%.o,$(if $(fixtures-$1),alone) $(call fixtures,$1))
+bench-objects = $B/fast/plots/$1.o $B/fast/plots/measure.o $(call server-objects,$1)
 $B/fast/bench/%: $$(call bench-objects,$$*)
 	@mkdir -p $(@D)
 	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -ldl -lm -pthread
@@ -206,9 +206,10 @@ build/mutants/%.c: tests/$$(*D)/mutants/$$(*F).patch solutions/$$(*D)/$$(module-
 
 # A demo is the slide's program on the student's code, or on the solution.
 $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call which,$$*)) \
-    $B/fast/lessons/$$(call run-lesson,$$*)/demo.o $B/fast/lessons/common/todo.o
+    $B/fast/lessons/$$(call run-lesson,$$*)/demo.o $B/fast/lessons/common/todo.o \
+    $$(call server-objects,$$(call run-lesson,$$*))
 	@mkdir -p $(@D)
-	$Q$(CC) $^ -o $@ $(call libs,$(call run-lesson,$*)) -pthread
+	$Q$(CC) $^ -o $@ $(call libs,$(call run-lesson,$*)) $(call fixture-libs,$(call run-lesson,$*)) -pthread
 
 
 # -- packages: each stamp says that what its users need was found ---------------

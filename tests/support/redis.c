@@ -1,9 +1,10 @@
-/* Private Redis servers, on a unix socket. */
+/* Private Redis servers, on a unix socket and a port. */
 #include "support/redis.h"
 
 #include "support/check.h"
 #include "support/server.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,37 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ANSWER_SECONDS = 5 };
+enum { ANSWER_SECONDS = 5, FIRST_PORT = 10000, PORTS = 20000 };
 
 struct redis {
     server *server;
     char path[96];
+    char host_port[32];
+    const char *port; /* the end of host_port */
 };
+
+static bool is_free(int port) {
+    struct sockaddr_in a = {.sin_family = AF_INET};
+    a.sin_port = htons((uint16_t)port);
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool taken = bind(s, (struct sockaddr *)&a, sizeof a) != 0;
+    close(s);
+    return !taken;
+}
+
+/* The kernel gives out ports from 32768 on. Ours lie below, and each process
+ * looks from a place of its own, so nobody takes the port before Redis does. */
+static void choose_port(redis *r) {
+    int at = (int)(getpid() % PORTS), tried = 0;
+    while (tried < PORTS && !is_free(FIRST_PORT + at)) {
+        at = (at + 1) % PORTS;
+        tried++;
+    }
+    snprintf(r->host_port, sizeof r->host_port, "127.0.0.1:%d",
+             FIRST_PORT + at);
+    r->port = strchr(r->host_port, ':') + 1;
+}
 
 /* Returns: a connected socket, or -1. */
 static int dial(const redis *r) {
@@ -59,8 +85,9 @@ static bool answers(const void *context) {
 static void begin(redis *r) {
     server_begin(r->server,
                  (const char *[]){"redis-server", "--save", "", "--appendonly",
-                                  "no", "--port", "0", "--unixsocket", r->path,
-                                  "--dir", server_directory(r->server), NULL},
+                                  "no", "--bind", "127.0.0.1", "--port",
+                                  r->port, "--unixsocket", r->path, "--dir",
+                                  server_directory(r->server), NULL},
                  answers, r);
 }
 
@@ -72,12 +99,17 @@ redis *redis_start(void) {
     }
     r->server = s;
     snprintf(r->path, sizeof r->path, "%s/redis.sock", server_directory(s));
+    choose_port(r);
     begin(r);
     return r;
 }
 
 const char *redis_path(const redis *r) {
     return r->path;
+}
+
+const char *redis_host_port(const redis *r) {
+    return r->host_port;
 }
 
 void redis_stop(redis *r) {

@@ -4,9 +4,10 @@
  *     ... connect to redis_path(server) ...
  *     redis_stop(server);
  *
- * It listens on a unix socket in a directory of its own and stores nothing on
- * disk. It ends when the test does, however that ends: the kernel kills it with
- * the process that started it, and a guardian process removes the directory. */
+ * It listens on a unix socket in a directory of its own, and on a port of this
+ * machine that was free, and stores nothing on disk. It ends when the test
+ * does, however that ends: the kernel kills it with the process that started
+ * it, and a guardian process removes the directory. */
 #ifndef SUPPORT_REDIS_H
 #define SUPPORT_REDIS_H
 
@@ -20,13 +21,17 @@ redis *redis_start(void);
  * restart. */
 const char *redis_path(const redis *r);
 
+/* The same for TCP: "127.0.0.1:port". */
+const char *redis_host_port(const redis *r);
+
 /* Ends the server and removes its directory. */
 void redis_stop(redis *r);
 
 /* Kills the server as a crash would (SIGKILL), and waits until it is gone. */
 void redis_kill(redis *r);
 
-/* Kills the server if it runs, and starts an empty one on the same path. */
+/* Kills the server if it runs, and starts an empty one on the same path
+ * and port. */
 void redis_restart(redis *r);
 
 /* Stops the server in its tracks (SIGSTOP): its socket stays open, and nobody

@@ -1,16 +1,20 @@
-/* What the fixtures of tests/support ask of a test, given by a bench: what
- * fails or is missing ends the program with one line. */
-#include "measure.h"
-
+/* What the fixtures ask of a test, for programs that are none, demos and
+ * benches: what fails or is missing ends the program with one line. */
 #include "support/check.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+
+static _Noreturn void die(const char *line) {
+    fprintf(stderr, "%s\n", line);
+    exit(EXIT_FAILURE);
+}
 
 void check_bool(bool got, bool want, check_here at, const char *did,
                 const char *likely) {
     if (got != want) {
-        measure_die("%s:%d: %s: %s", at.file, at.line, did, likely);
+        die(text("%s:%d: %s: %s", at.file, at.line, did, likely));
     }
 }
 
@@ -20,7 +24,7 @@ _Noreturn void test_skip(const char *format, ...) {
     va_start(values, format);
     vsnprintf(line, sizeof line, format, values);
     va_end(values);
-    measure_die("%s", line);
+    die(line);
 }
 
 const char *text(const char *format, ...) {
