@@ -116,7 +116,9 @@ server *server_create_unprivileged(const char *program, const char *package) {
         return server_create(program, package);
     }
     const struct passwd *nobody = getpwnam("nobody");
-    must(nobody != NULL, "look for the user nobody");
+    if (!nobody) {
+        test_skip("there is no user nobody, as whom %s could run", program);
+    }
     return create(program, package, nobody->pw_uid, nobody->pw_gid);
 }
 
