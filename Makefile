@@ -184,9 +184,11 @@ GLIB = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags glib-2.0))
 $B/fast/plots/%.o: plots/%.c | build/packages/bench
 	@mkdir -p $(@D)
 	$Q$(call cc,$(CC),fast) $(GLIB)
-# A bench and a demo may start the servers that the tests start.
+# A bench and a demo may start the servers that the tests start. A bench
+# measures with lesson 13's bench.
 server-objects = $(patsubst %,$B/fast/tests/support/%.o,$(if $(fixtures-$1),alone) $(call fixtures,$1))
-bench-objects = $B/fast/plots/$1.o $B/fast/plots/measure.o $(call server-objects,$1)
+bench-objects = $B/fast/plots/$1.o $B/fast/plots/measure.o \
+    $B/fast/solutions/13-benchmarking/bench.o $(call server-objects,$1)
 $B/fast/bench/%: $$(call bench-objects,$$*)
 	@mkdir -p $(@D)
 	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -ldl -lm -pthread

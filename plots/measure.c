@@ -286,3 +286,89 @@ void report_destroy(report *r) {
     free(r->points);
     free(r);
 }
+
+static void must(status s, const char *what) {
+    if (s != STATUS_OK) {
+        measure_die("bench: %s: %s", what, status_name(s));
+    }
+}
+
+bench_report *measure_report(void) {
+    bench_report *r = bench_report_create();
+    must(r ? STATUS_OK : STATUS_NO_MEMORY, "report");
+    return r;
+}
+
+bench_zipf *measure_zipf(size_t n, unsigned exponent_percent) {
+    bench_zipf *z;
+    must(bench_zipf_create(n, exponent_percent, &z), "zipf");
+    return z;
+}
+
+void measure_add(bench_report *r, const char *implementation,
+                 const char *operation, size_t size, double value) {
+    must(bench_report_add(r, implementation, operation, size, value),
+         operation);
+}
+
+bool measure_add_from(bench_report *r, const char *command) {
+    FILE *lines = popen(command, "r");
+    if (!lines) {
+        return false;
+    }
+    char implementation[BENCH_LABEL_MAX + 1];
+    char operation[BENCH_LABEL_MAX + 1];
+    size_t size;
+    double value;
+    while (fscanf(lines, "%31s %31s %zu %lf", implementation, operation, &size,
+                  &value)
+           == 4) {
+        measure_add(r, implementation, operation, size, value);
+    }
+    return pclose(lines) == 0;
+}
+
+void measure_interleave(bench_report *r, size_t contenders, bench_turn *turn,
+                        void *context) {
+    bench_plan plan = {.contenders = contenders, .runs = measure_runs()};
+    must(bench_interleave(r, plan, turn, context), "interleave");
+}
+
+/* "Intel(R) Xeon(R) Processor, 2 cores, 2026-11-23" */
+static void describe_machine(char *out, size_t size) {
+    char line[256];
+    char model[128] = "unknown processor";
+    FILE *info = fopen("/proc/cpuinfo", "r");
+    while (info && fgets(line, sizeof line, info)) {
+        if (sscanf(line, "model name : %127[^\n]", model) == 1) {
+            break;
+        }
+    }
+    if (info) {
+        fclose(info);
+    }
+    time_t now = time(NULL);
+    char date[16];
+    strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
+    snprintf(out, size, "%s, %ld cores, %s", model,
+             sysconf(_SC_NPROCESSORS_ONLN), date);
+}
+
+static void write_out(void *context, bytes text) {
+    fwrite(text.data, 1, text.len, context);
+}
+
+void measure_print_times(const bench_report *r, const char *what) {
+    char title[256];
+    char machine[256];
+    snprintf(title, sizeof title, "%s; median, min and max of %zu runs", what,
+             measure_runs());
+    describe_machine(machine, sizeof machine);
+    bench_table table = {.title = title, .machine = machine};
+    must(bench_report_write(r, &table, write_out, stdout), "table");
+}
+
+void measure_print_counts(const bench_report *r, const char *what) {
+    bench_table table = {.title = what, .counts = true};
+    must(bench_report_write(r, &table, write_out, stdout), "table");
+}

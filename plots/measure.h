@@ -10,6 +10,8 @@
 #ifndef PLOTS_MEASURE_H
 #define PLOTS_MEASURE_H
 
+#include "bench.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -89,6 +91,32 @@ void measure_function(void *handle, const char *name, void *function);
 /* Calls ask(context). A function of its own, in a file of its own, because
  * callgrind counts from its start to its end (instructions.sh). */
 void measure_ask(void (*ask)(void *context), void *context);
+
+/* -- bench (lesson 13), whose failures end the program ------------------ */
+
+bench_report *measure_report(void);
+
+bench_zipf *measure_zipf(size_t n, unsigned exponent_percent);
+
+/* Notes what one run gave. r: NULL in a warm-up. */
+void measure_add(bench_report *r, const char *implementation,
+                 const char *operation, size_t size, double value);
+
+/* Runs a command that prints lines of implementation, operation, size and
+ * value, and adds them.
+ * Returns: whether the command ended well. */
+bool measure_add_from(bench_report *r, const char *command);
+
+/* A round to warm up, then measure_runs() runs. */
+void measure_interleave(bench_report *r, size_t contenders, bench_turn *turn,
+                        void *context);
+
+/* Writes median, min and max per point to stdout. what: the make target and
+ * the units. */
+void measure_print_times(const bench_report *r, const char *what);
+
+/* Writes one value per point to stdout: for counts, which do not vary. */
+void measure_print_counts(const bench_report *r, const char *what);
 
 /* -- results ------------------------------------------------------------ */
 

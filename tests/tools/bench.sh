@@ -22,9 +22,15 @@ elif [ "$does" != counts ] && [ "$does" != measure ]; then
     echo "Your lesson $n is not green yet: only the reference and its peers." >&2
 fi
 
-# Instructions per get, by callgrind.
+# What cost counts.
+counted=${module}_get
+if [ "$module" = bench ]; then
+    counted=bench_histogram_record
+fi
+
+# Instructions per call, by callgrind.
 cost() {
-    sh plots/instructions.sh "make cost-$n" "$bench" "${module}_get" "$@"
+    sh plots/instructions.sh "make cost-$n" "$bench" "$counted" "$@"
     if [ "$n" = 2 ]; then
         bench_1=$(dirname "$bench")/01-introduction
         sh plots/instructions.sh '' "$bench_1" kv_get "kv=$kv"
