@@ -75,16 +75,18 @@ uint64_t bench_random(uint64_t *state) {
     return x ^ (x >> 31);
 }
 
-/* 2^64 has `rest` numbers too many for whole stretches of n; the last ones are
- * not taken. At least half of all numbers are, so the loop ends. */
+/* A remainder is fair if all of its stretch, the n numbers from a multiple of n
+ * on, lies below 2^64. For any n more than half of all numbers lie in such a
+ * stretch, so the loop ends. */
 uint64_t bench_random_below(uint64_t *state, uint64_t n) {
     assert(n > 0);
-    uint64_t rest = (UINT64_MAX % n + 1) % n;
-    uint64_t x = bench_random(state);
-    while (x > UINT64_MAX - rest) {
+    uint64_t x;
+    uint64_t remainder;
+    do {
         x = bench_random(state);
-    }
-    return x % n;
+        remainder = x % n;
+    } while (x - remainder > UINT64_MAX - (n - 1));
+    return remainder;
 }
 
 bench_key bench_random_key(uint64_t *state) {

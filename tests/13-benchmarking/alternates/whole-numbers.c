@@ -49,15 +49,16 @@ uint64_t bench_random(uint64_t *state) {
     return x ^ (x >> 31);
 }
 
-/* x and what is left of its stretch must fit below 2^64. */
+/* 2^64 has `rest` numbers too many for whole stretches of n; the last ones are
+ * not taken. At least half of all numbers are, so the loop ends. */
 uint64_t bench_random_below(uint64_t *state, uint64_t n) {
     assert(n > 0);
-    for (;;) { /* more than half of all numbers fit */
-        uint64_t x = bench_random(state);
-        if (x - x % n <= UINT64_MAX - (n - 1)) {
-            return x % n;
-        }
+    uint64_t rest = (UINT64_MAX % n + 1) % n;
+    uint64_t x = bench_random(state);
+    while (x > UINT64_MAX - rest) {
+        x = bench_random(state);
     }
+    return x % n;
 }
 
 bench_key bench_random_key(uint64_t *state) {
