@@ -25,7 +25,7 @@ typedef struct implementation {
 typedef struct question {
     const implementation *impl;
     kv *cache;
-    const key *asked;
+    const bench_key *asked;
     size_t count;
 } question;
 
@@ -39,7 +39,7 @@ static implementation load(char *argument) {
     return i;
 }
 
-static kv *filled(const implementation *i, const key *keys, size_t n) {
+static kv *filled(const implementation *i, const bench_key *keys, size_t n) {
     kv *cache = i->create();
     for (size_t k = 0; k < n; k++) {
         if (!cache || i->set(cache, keys[k].text, keys[k].text) != STATUS_OK) {
@@ -61,37 +61,39 @@ static void ask_all(void *context) {
     }
 }
 
-static key *random_keys(size_t n) {
+static bench_key *random_keys(size_t n) {
     uint64_t state = SEED;
-    key *keys = measure_alloc(n, sizeof *keys);
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(&state);
+        keys[i] = bench_random_key(&state);
     }
     return keys;
 }
 
 /* Questions laid out in the order of asking: fetching one costs nothing. */
-static key *random_questions(const key *keys, size_t n, size_t count) {
+static bench_key *random_questions(const bench_key *keys, size_t n,
+                                   size_t count) {
     uint64_t state = SEED + n;
-    key *asked = measure_alloc(count, sizeof *asked);
+    bench_key *asked = measure_alloc(count, sizeof *asked);
     for (size_t i = 0; i < count; i++) {
-        asked[i] = keys[measure_random_below(&state, n)];
+        asked[i] = keys[bench_random_below(&state, n)];
     }
     return asked;
 }
 
 /* The same number of questions at each size, evenly spread over the keys: so
  * the count has no noise, not even that of a draw. */
-static key *even_questions(const key *keys, size_t n) {
-    key *asked = measure_alloc(COUNTED_GETS, sizeof *asked);
+static bench_key *even_questions(const bench_key *keys, size_t n) {
+    bench_key *asked = measure_alloc(COUNTED_GETS, sizeof *asked);
     for (size_t i = 0; i < COUNTED_GETS; i++) {
         asked[i] = keys[(2 * i + 1) * n / (2 * COUNTED_GETS)];
     }
     return asked;
 }
 
-static void count_gets(const implementation *i, const key *keys, size_t n) {
-    key *asked = even_questions(keys, n);
+static void count_gets(const implementation *i, const bench_key *keys,
+                       size_t n) {
+    bench_key *asked = even_questions(keys, n);
     question q = {i, filled(i, keys, n), asked, COUNTED_GETS};
     measure_ask(ask_all, &q);
     printf("%s\tget\t%zu\t%d\n", i->label, n, COUNTED_GETS);
@@ -99,13 +101,14 @@ static void count_gets(const implementation *i, const key *keys, size_t n) {
     free(asked);
 }
 
-static void time_gets(report *r, const implementation *i, const key *keys,
-                      size_t n, const key *asked, size_t count) {
+static void time_gets(bench_report *r, const implementation *i,
+                      const bench_key *keys, size_t n, const bench_key *asked,
+                      size_t count) {
     question q = {i, filled(i, keys, n), asked, count};
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     ask_all(&q);
-    int64_t end = measure_now_ns();
-    report_add(r, i->label, "get", n, (double)(end - start) / (double)count);
+    int64_t end = bench_now_ns();
+    measure_add(r, i->label, "get", n, (double)(end - start) / (double)count);
     i->destroy(q.cache);
 }
 
@@ -115,30 +118,42 @@ static size_t questions_at(size_t n) {
     return count > 400000 ? 400000 : count;
 }
 
-static void time_size(report *r, const implementation *impls, size_t impl_count,
-                      const key *keys, size_t n) {
+/* All who take turns at one size, and what they are asked. */
+typedef struct contest {
+    const implementation *impls;
+    const bench_key *keys, *asked;
+    size_t n, count;
+} contest;
+
+static status take_turn(void *context, size_t contender, bench_report *r) {
+    const contest *c = context;
+    time_gets(r, &c->impls[contender], c->keys, c->n, c->asked, c->count);
+    return STATUS_OK;
+}
+
+static void time_size(bench_report *r, const implementation *impls,
+                      size_t impl_count, const bench_key *keys, size_t n) {
     size_t count = questions_at(n);
-    key *asked = random_questions(keys, n, count);
-    for (size_t run = 0; run < measure_runs(); run++) {
-        for (size_t i = 0; i < impl_count; i++) {
-            time_gets(r, &impls[i], keys, n, asked, count);
-        }
-    }
+    bench_key *asked = random_questions(keys, n, count);
+    contest c = {impls, keys, asked, n, count};
+    measure_interleave(r, impl_count, take_turn, &c);
     free(asked);
 }
 
-static void speed(const implementation *impls, size_t count, const key *keys) {
-    report *r = report_create();
+static void speed(const implementation *impls, size_t count,
+                  const bench_key *keys) {
+    bench_report *r = measure_report();
     for (size_t log2 = 0; log2 <= SIZE_MAX_LOG2; log2++) {
         fprintf(stderr, "\rkv with %d entries ", 1 << log2);
         time_size(r, impls, count, keys, (size_t)1 << log2);
     }
     fprintf(stderr, "\n");
-    report_print_times(r, "make bench-1: ns per get (a hit) of n entries");
-    report_destroy(r);
+    measure_print_times(r, "make bench-1: ns per get (a hit) of n entries");
+    bench_report_destroy(r);
 }
 
-static void one(const implementation *impls, size_t count, const key *keys) {
+static void one(const implementation *impls, size_t count,
+                const bench_key *keys) {
     for (size_t i = 0; i < count; i++) {
         for (size_t log2 = 0; log2 <= SIZE_MAX_LOG2; log2++) {
             count_gets(&impls[i], keys, (size_t)1 << log2);
@@ -155,7 +170,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < count; i++) {
         impls[i] = load(argv[i + 2]);
     }
-    key *keys = random_keys((size_t)1 << SIZE_MAX_LOG2);
+    bench_key *keys = random_keys((size_t)1 << SIZE_MAX_LOG2);
     if (strcmp(argv[1], "one") == 0) {
         one(impls, count, keys);
     } else if (strcmp(argv[1], "speed") == 0) {

@@ -31,13 +31,13 @@ typedef struct contender contender;
 struct contender {
     const char *label;
     void *(*create)(const contender *self);
-    void (*set_all)(const contender *self, void *table, const key *keys,
+    void (*set_all)(const contender *self, void *table, const bench_key *keys,
                     size_t n);
     /* Returns: how many were found. */
-    size_t (*find_all)(const contender *self, void *table, const key *keys,
-                       size_t n);
-    void (*delete_all)(const contender *self, void *table, const key *keys,
-                       size_t n);
+    size_t (*find_all)(const contender *self, void *table,
+                       const bench_key *keys, size_t n);
+    void (*delete_all)(const contender *self, void *table,
+                       const bench_key *keys, size_t n);
     void (*destroy)(const contender *self, void *table);
 
     /* The functions of dict.h, if it is one that was loaded. */
@@ -49,26 +49,26 @@ struct contender {
 };
 
 typedef struct questions {
-    size_t n;     /* entries */
-    key *keys;    /* n, in the order of insertion */
-    key *leaving; /* the same, in the order of deletion */
+    size_t n;           /* entries */
+    bench_key *keys;    /* n, in the order of insertion */
+    bench_key *leaving; /* the same, in the order of deletion */
     size_t asks;
-    key *asked;  /* keys that are there, drawn at random */
-    key *absent; /* keys that are not */
+    bench_key *asked;  /* keys that are there, drawn at random */
+    bench_key *absent; /* keys that are not */
 } questions;
 
 /* -- dict --------------------------------------------------------------- */
 
-static bytes key_bytes(const key *k) {
-    return (bytes){k->text, KEY_LEN};
+static bytes key_bytes(const bench_key *k) {
+    return (bytes){k->text, BENCH_KEY_LEN};
 }
 
 static void *dict_begin(const contender *self) {
     return self->dict_create(NULL, SEED);
 }
 
-static void dict_set_all(const contender *self, void *table, const key *keys,
-                         size_t n) {
+static void dict_set_all(const contender *self, void *table,
+                         const bench_key *keys, size_t n) {
     for (size_t i = 0; i < n; i++) {
         void *value = (void *)(uintptr_t)(i + 1);
         if (self->dict_set(table, key_bytes(&keys[i]), value) != STATUS_OK) {
@@ -77,8 +77,8 @@ static void dict_set_all(const contender *self, void *table, const key *keys,
     }
 }
 
-static size_t dict_find_all(const contender *self, void *table, const key *keys,
-                            size_t n) {
+static size_t dict_find_all(const contender *self, void *table,
+                            const bench_key *keys, size_t n) {
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
         void *value = NULL;
@@ -88,8 +88,8 @@ static size_t dict_find_all(const contender *self, void *table, const key *keys,
     return found;
 }
 
-static void dict_delete_all(const contender *self, void *table, const key *keys,
-                            size_t n) {
+static void dict_delete_all(const contender *self, void *table,
+                            const bench_key *keys, size_t n) {
     for (size_t i = 0; i < n; i++) {
         self->dict_delete(table, key_bytes(&keys[i]));
     }
@@ -120,11 +120,11 @@ static contender load(char *argument) {
 /* -- GHashTable --------------------------------------------------------- */
 
 static guint glib_hash(gconstpointer k) {
-    return (guint)XXH3_64bits_withSeed(k, KEY_LEN, SEED);
+    return (guint)XXH3_64bits_withSeed(k, BENCH_KEY_LEN, SEED);
 }
 
 static gboolean glib_equal(gconstpointer a, gconstpointer b) {
-    return memcmp(a, b, KEY_LEN) == 0;
+    return memcmp(a, b, BENCH_KEY_LEN) == 0;
 }
 
 static void *glib_begin(const contender *self) {
@@ -132,18 +132,18 @@ static void *glib_begin(const contender *self) {
     return g_hash_table_new_full(glib_hash, glib_equal, g_free, NULL);
 }
 
-static void glib_set_all(const contender *self, void *table, const key *keys,
-                         size_t n) {
+static void glib_set_all(const contender *self, void *table,
+                         const bench_key *keys, size_t n) {
     (void)self;
     for (size_t i = 0; i < n; i++) {
-        char *copy = g_malloc(KEY_LEN);
-        memcpy(copy, keys[i].text, KEY_LEN);
+        char *copy = g_malloc(BENCH_KEY_LEN);
+        memcpy(copy, keys[i].text, BENCH_KEY_LEN);
         g_hash_table_insert(table, copy, (void *)(uintptr_t)(i + 1));
     }
 }
 
-static size_t glib_find_all(const contender *self, void *table, const key *keys,
-                            size_t n) {
+static size_t glib_find_all(const contender *self, void *table,
+                            const bench_key *keys, size_t n) {
     (void)self;
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
@@ -152,8 +152,8 @@ static size_t glib_find_all(const contender *self, void *table, const key *keys,
     return found;
 }
 
-static void glib_delete_all(const contender *self, void *table, const key *keys,
-                            size_t n) {
+static void glib_delete_all(const contender *self, void *table,
+                            const bench_key *keys, size_t n) {
     (void)self;
     for (size_t i = 0; i < n; i++) {
         g_hash_table_remove(table, keys[i].text);
@@ -170,7 +170,7 @@ static void glib_end(const contender *self, void *table) {
 typedef struct element {
     UT_hash_handle hh;
     void *value;
-    char key[KEY_LEN];
+    char key[BENCH_KEY_LEN];
 } element;
 
 typedef struct uthash {
@@ -182,23 +182,23 @@ static void *uthash_begin(const contender *self) {
     return measure_alloc(1, sizeof(uthash));
 }
 
-static element *uthash_add(uthash *u, const key *k) {
+static element *uthash_add(uthash *u, const bench_key *k) {
     element *e = malloc(sizeof *e);
     if (!e) {
         abort();
     }
-    memcpy(e->key, k->text, KEY_LEN);
-    HASH_ADD(hh, u->head, key, KEY_LEN, e);
+    memcpy(e->key, k->text, BENCH_KEY_LEN);
+    HASH_ADD(hh, u->head, key, BENCH_KEY_LEN, e);
     return e;
 }
 
-static void uthash_set_all(const contender *self, void *table, const key *keys,
-                           size_t n) {
+static void uthash_set_all(const contender *self, void *table,
+                           const bench_key *keys, size_t n) {
     (void)self;
     uthash *u = table;
     for (size_t i = 0; i < n; i++) {
         element *e;
-        HASH_FIND(hh, u->head, keys[i].text, KEY_LEN, e);
+        HASH_FIND(hh, u->head, keys[i].text, BENCH_KEY_LEN, e);
         if (!e) {
             e = uthash_add(u, &keys[i]);
         }
@@ -207,25 +207,25 @@ static void uthash_set_all(const contender *self, void *table, const key *keys,
 }
 
 static size_t uthash_find_all(const contender *self, void *table,
-                              const key *keys, size_t n) {
+                              const bench_key *keys, size_t n) {
     (void)self;
     const uthash *u = table;
     size_t found = 0;
     for (size_t i = 0; i < n; i++) {
         element *e;
-        HASH_FIND(hh, u->head, keys[i].text, KEY_LEN, e);
+        HASH_FIND(hh, u->head, keys[i].text, BENCH_KEY_LEN, e);
         found += e && e->value;
     }
     return found;
 }
 
 static void uthash_delete_all(const contender *self, void *table,
-                              const key *keys, size_t n) {
+                              const bench_key *keys, size_t n) {
     (void)self;
     uthash *u = table;
     for (size_t i = 0; i < n; i++) {
         element *e;
-        HASH_FIND(hh, u->head, keys[i].text, KEY_LEN, e);
+        HASH_FIND(hh, u->head, keys[i].text, BENCH_KEY_LEN, e);
         if (e) {
             HASH_DEL(u->head, e);
             free(e);
@@ -266,20 +266,20 @@ static const contender uthash_table = {
 
 /* -- questions ---------------------------------------------------------- */
 
-static key *random_keys(size_t n, uint64_t *state) {
-    key *keys = measure_alloc(n, sizeof *keys);
+static bench_key *random_keys(size_t n, uint64_t *state) {
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(state);
+        keys[i] = bench_random_key(state);
     }
     return keys;
 }
 
-static key *shuffled(const key *keys, size_t n, uint64_t *state) {
-    key *mixed = measure_alloc(n, sizeof *mixed);
+static bench_key *shuffled(const bench_key *keys, size_t n, uint64_t *state) {
+    bench_key *mixed = measure_alloc(n, sizeof *mixed);
     memcpy(mixed, keys, n * sizeof *mixed);
     for (size_t i = n; i > 1; i--) { /* Fisher and Yates */
-        size_t j = measure_random_below(state, i);
-        key moved = mixed[i - 1];
+        size_t j = bench_random_below(state, i);
+        bench_key moved = mixed[i - 1];
         mixed[i - 1] = mixed[j];
         mixed[j] = moved;
     }
@@ -289,10 +289,10 @@ static key *shuffled(const key *keys, size_t n, uint64_t *state) {
 static questions questions_create(size_t n) {
     uint64_t state = SEED + n;
     size_t asks = n < 200000 ? 200000 : n > 1000000 ? 1000000 : n;
-    key *keys = random_keys(n, &state);
-    key *asked = measure_alloc(asks, sizeof *asked);
+    bench_key *keys = random_keys(n, &state);
+    bench_key *asked = measure_alloc(asks, sizeof *asked);
     for (size_t i = 0; i < asks; i++) {
-        asked[i] = keys[measure_random_below(&state, n)];
+        asked[i] = keys[bench_random_below(&state, n)];
     }
     return (questions){
         n,    keys,  shuffled(keys, n, &state),
@@ -313,29 +313,29 @@ typedef struct times {
     int64_t insert, hit, miss, update, delete;
 } times;
 
-static int64_t time_set(const contender *c, void *table, const key *keys,
+static int64_t time_set(const contender *c, void *table, const bench_key *keys,
                         size_t n) {
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     c->set_all(c, table, keys, n);
-    return measure_now_ns() - start;
+    return bench_now_ns() - start;
 }
 
-static int64_t time_find(const contender *c, void *table, const key *keys,
+static int64_t time_find(const contender *c, void *table, const bench_key *keys,
                          size_t n, size_t expected) {
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     size_t found = c->find_all(c, table, keys, n);
-    int64_t end = measure_now_ns();
+    int64_t end = bench_now_ns();
     if (found != expected) {
         measure_die("%s: found %zu keys, not %zu", c->label, found, expected);
     }
     return end - start;
 }
 
-static int64_t time_delete(const contender *c, void *table, const key *keys,
-                           size_t n) {
-    int64_t start = measure_now_ns();
+static int64_t time_delete(const contender *c, void *table,
+                           const bench_key *keys, size_t n) {
+    int64_t start = bench_now_ns();
     c->delete_all(c, table, keys, n);
-    return measure_now_ns() - start;
+    return bench_now_ns() - start;
 }
 
 /* Small tables are filled and emptied over and over, until the sum of these
@@ -357,60 +357,66 @@ static times time_rounds(const contender *c, const questions *q,
     return t;
 }
 
-static void run_contender(report *r, const contender *c, const questions *q) {
+static void run_contender(bench_report *r, const contender *c,
+                          const questions *q) {
     size_t rounds = q->n < 200000 ? 200000 / q->n : 1;
     double asks = (double)q->asks;
     double entries = (double)(rounds * q->n);
     measure_tidy_memory();
     times t = time_rounds(c, q, rounds);
-    if (!r) {
-        return; /* a warm-up */
-    }
-    report_add(r, c->label, "insert", q->n, (double)t.insert / entries);
-    report_add(r, c->label, "hit", q->n, (double)t.hit / asks);
-    report_add(r, c->label, "miss", q->n, (double)t.miss / asks);
-    report_add(r, c->label, "update", q->n, (double)t.update / asks);
-    report_add(r, c->label, "delete", q->n, (double)t.delete / entries);
+    measure_add(r, c->label, "insert", q->n, (double)t.insert / entries);
+    measure_add(r, c->label, "hit", q->n, (double)t.hit / asks);
+    measure_add(r, c->label, "miss", q->n, (double)t.miss / asks);
+    measure_add(r, c->label, "update", q->n, (double)t.update / asks);
+    measure_add(r, c->label, "delete", q->n, (double)t.delete / entries);
 }
 
-static bool run_python(report *r, size_t n, size_t run) {
+/* All who take turns at one size; after the C contenders comes Python. */
+typedef struct contest {
+    const contender *cs;
+    size_t count;
+    const questions *q;
+    size_t run; /* of Python */
+} contest;
+
+static void run_python(bench_report *r, size_t n, size_t run) {
     char command[64];
     snprintf(command, sizeof command, "python3 plots/02-peers.py %zu %zu", n,
              run);
-    return report_add_from(r, command);
+    if (r && n <= PYTHON_MAX && !measure_add_from(r, command)) {
+        fprintf(stderr, "python3 does not run: left out\n");
+    }
 }
 
-/* Everyone takes a turn in each run, and each run starts with another. */
-static void time_size(report *r, const contender *cs, size_t count, size_t n,
-                      bool *python) {
+static status take_turn(void *context, size_t who, bench_report *r) {
+    contest *c = context;
+    if (who < c->count) {
+        run_contender(r, &c->cs[who], c->q);
+    } else {
+        run_python(r, c->q->n, c->run++);
+    }
+    return STATUS_OK;
+}
+
+static void time_size(bench_report *r, const contender *cs, size_t count,
+                      size_t n) {
+    fprintf(stderr, "%zu entries\n", n);
     questions q = questions_create(n);
-    for (size_t i = 0; i < count; i++) {
-        run_contender(NULL, &cs[i], &q);
-    }
-    for (size_t run = 0; run < measure_runs(); run++) {
-        fprintf(stderr, "%zu entries, run %zu\n", n, run + 1);
-        for (size_t i = 0; i < count; i++) {
-            run_contender(r, &cs[(i + run) % count], &q);
-        }
-        if (*python && n <= PYTHON_MAX && !run_python(r, n, run)) {
-            fprintf(stderr, "python3 does not run: left out\n");
-            *python = false;
-        }
-    }
+    contest c = {cs, count, &q, 0};
+    measure_interleave(r, count + 1, take_turn, &c);
     questions_destroy(&q);
 }
 
 static void speed(const contender *cs, size_t count) {
     static const size_t sizes[] = {1000, 10000, 100000, 1000000, 5000000};
     size_t size_count = measure_quick() ? 3 : sizeof sizes / sizeof sizes[0];
-    report *r = report_create();
-    bool python = true;
+    bench_report *r = measure_report();
     measure_keep_memory();
     for (size_t i = 0; i < size_count; i++) {
-        time_size(r, cs, count, sizes[i], &python);
+        time_size(r, cs, count, sizes[i]);
     }
-    report_print_times(r, "make bench-2: ns per operation on n entries");
-    report_destroy(r);
+    measure_print_times(r, "make bench-2: ns per operation on n entries");
+    bench_report_destroy(r);
 }
 
 /* -- counts ------------------------------------------------------------- */
@@ -418,7 +424,7 @@ static void speed(const contender *cs, size_t count) {
 typedef struct ask {
     const contender *contender;
     void *table;
-    key asked[COUNTED_GETS];
+    bench_key asked[COUNTED_GETS];
 } ask;
 
 static void ask_all(void *context) {
@@ -431,7 +437,7 @@ static void ask_all(void *context) {
 
 /* The same number of questions at each size, evenly spread over the keys: so
  * the count has no noise, not even that of a draw. */
-static void count_gets(const contender *c, const key *keys, size_t n) {
+static void count_gets(const contender *c, const bench_key *keys, size_t n) {
     static ask a;
     a.contender = c;
     a.table = c->create(c);
@@ -446,7 +452,7 @@ static void count_gets(const contender *c, const key *keys, size_t n) {
 
 static void one(const contender *cs, size_t count) {
     uint64_t state = SEED;
-    key *keys = random_keys(COUNTED_MAX, &state);
+    bench_key *keys = random_keys(COUNTED_MAX, &state);
     for (size_t i = 0; i < count; i++) {
         for (size_t n = 1; n <= COUNTED_MAX; n *= n < 4096 ? 2 : 4) {
             count_gets(&cs[i], keys, n);

@@ -53,14 +53,14 @@ static implementation load(char *argument) {
     return i;
 }
 
-static bytes key_bytes(const key *k) {
-    return (bytes){k->text, KEY_LEN};
+static bytes key_bytes(const bench_key *k) {
+    return (bytes){k->text, BENCH_KEY_LEN};
 }
 
-static key *random_keys(size_t n, uint64_t *state) {
-    key *keys = measure_alloc(n, sizeof *keys);
+static bench_key *random_keys(size_t n, uint64_t *state) {
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(state);
+        keys[i] = bench_random_key(state);
     }
     return keys;
 }
@@ -99,11 +99,11 @@ static double mean_latency_us(const implementation *i, size_t known,
     readthrough_options options = {.clock = ms_clock_frozen(&s.now_ms)};
     readthrough *r = create(i, slow_source, &s, options);
     uint64_t state = SEED;
-    key popular = measure_random_key(&state);
+    bench_key popular = bench_random_key(&state);
     i->get(r, key_bytes(&popular), NULL); /* loaded before the count starts */
     int64_t start_ms = s.now_ms;
     for (size_t g = 0; g < gets; g++) {
-        key k = g % 1000 < known ? popular : measure_random_key(&state);
+        bench_key k = g % 1000 < known ? popular : bench_random_key(&state);
         i->get(r, key_bytes(&k), NULL);
     }
     double us = (double)(s.now_ms - start_ms) * 1000
@@ -116,24 +116,24 @@ static void counts(const implementation *impls, size_t count) {
     static const size_t known[] = {0,   100, 200, 300, 400, 500, 600, 700,
                                    800, 850, 900, 925, 950, 960, 970, 980,
                                    985, 990, 993, 995, 997, 998, 999, 1000};
-    report *r = report_create();
+    bench_report *r = measure_report();
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
-            report_add(r, impls[i].label, "mean", known[k],
-                       mean_latency_us(&impls[i], known[k], 100000));
+            measure_add(r, impls[i].label, "mean", known[k],
+                        mean_latency_us(&impls[i], known[k], 100000));
         }
     }
-    report_print_counts(r, "make plot-3: microseconds per get with n hits in "
-                           "1,000 gets; a load takes 1 ms, a hit 0.1 us");
-    report_destroy(r);
+    measure_print_counts(r, "make plot-3: microseconds per get with n hits in "
+                            "1,000 gets; a load takes 1 ms, a hit 0.1 us");
+    bench_report_destroy(r);
 }
 
 /* -- time per hit ------------------------------------------------------- */
 
 typedef struct questions {
     size_t n, asks;
-    key *keys;  /* n, in the order of loading */
-    key *asked; /* drawn from them, in the order of asking */
+    bench_key *keys;  /* n, in the order of loading */
+    bench_key *asked; /* drawn from them, in the order of asking */
 } questions;
 
 static questions questions_create(size_t n) {
@@ -142,7 +142,7 @@ static questions questions_create(size_t n) {
     q.keys = random_keys(n, &state);
     q.asked = measure_alloc(q.asks, sizeof *q.asked);
     for (size_t i = 0; i < q.asks; i++) {
-        q.asked[i] = q.keys[measure_random_below(&state, n)];
+        q.asked[i] = q.keys[bench_random_below(&state, n)];
     }
     return q;
 }
@@ -169,7 +169,7 @@ typedef struct block {
     char data[sizeof(payload)];
 } block;
 
-static size_t matches(bytes value, const key *k) {
+static size_t matches(bytes value, const bench_key *k) {
     return memcmp(value.data, k->text, 8) == 0;
 }
 
@@ -179,7 +179,8 @@ static void must_be(const char *label, size_t found, size_t wanted) {
     }
 }
 
-static dict *dict_filled(const implementation *i, const key *keys, size_t n) {
+static dict *dict_filled(const implementation *i, const bench_key *keys,
+                         size_t n) {
     dict *d = i->dict_create(free, SEED);
     for (size_t k = 0; k < n; k++) {
         payload p = payload_of(key_bytes(&keys[k]));
@@ -194,7 +195,7 @@ static dict *dict_filled(const implementation *i, const key *keys, size_t n) {
 }
 
 static size_t dict_find_all(const implementation *i, const dict *d,
-                            const key *asked, size_t n) {
+                            const bench_key *asked, size_t n) {
     size_t found = 0;
     for (size_t a = 0; a < n; a++) {
         void *value = NULL;
@@ -220,7 +221,7 @@ static status quick_source(void *context, bytes asked,
 }
 
 static readthrough *cache_filled(quick *q, readthrough_options options,
-                                 const key *keys, size_t n) {
+                                 const bench_key *keys, size_t n) {
     const implementation *i = q->implementation;
     readthrough *r = create(i, quick_source, q, options);
     for (size_t k = 0; k < n; k++) {
@@ -230,7 +231,7 @@ static readthrough *cache_filled(quick *q, readthrough_options options,
 }
 
 static size_t cache_find_all(const implementation *i, readthrough *r,
-                             const key *asked, size_t n) {
+                             const bench_key *asked, size_t n) {
     size_t found = 0;
     for (size_t a = 0; a < n; a++) {
         bytes value;
@@ -251,12 +252,12 @@ typedef struct contender {
     int64_t ns[TURNS]; /* per turn */
 } contender;
 
-static void take_turn(contender *c, size_t turn, const key *asked) {
-    int64_t start = measure_now_ns();
+static void take_turn(contender *c, size_t turn, const bench_key *asked) {
+    int64_t start = bench_now_ns();
     size_t found =
         c->dict ? dict_find_all(c->implementation, c->dict, asked, TURN)
                 : cache_find_all(c->implementation, c->cache, asked, TURN);
-    c->ns[turn] = measure_now_ns() - start;
+    c->ns[turn] = bench_now_ns() - start;
     must_be(c->label, found, TURN);
 }
 
@@ -266,21 +267,30 @@ static int by_time(const void *left, const void *right) {
     return (a > b) - (a < b);
 }
 
+typedef struct contest {
+    contender *cs;
+    size_t count;
+    const questions *q;
+} contest;
+
 /* Turns are short, and the median of them counts: so what else the machine
  * does hits few of them, and all contenders alike. All tables are there at
  * once, hence nobody has the processor's cache alone. */
-static void run_once(report *r, contender *cs, size_t count,
-                     const questions *q) {
+static status run_once(void *context, size_t all, bench_report *r) {
+    const contest *c = context;
+    (void)all; /* one for all: they take turns within */
     for (size_t turn = 0; turn < TURNS; turn++) {
-        for (size_t i = 0; i < count; i++) {
-            take_turn(&cs[(i + turn) % count], turn, &q->asked[turn * TURN]);
+        for (size_t i = 0; i < c->count; i++) {
+            take_turn(&c->cs[(i + turn) % c->count], turn,
+                      &c->q->asked[turn * TURN]);
         }
     }
-    for (size_t i = 0; r && i < count; i++) {
-        qsort(cs[i].ns, TURNS, sizeof cs[i].ns[0], by_time);
-        report_add(r, cs[i].label, cs[i].operation, q->n,
-                   (double)cs[i].ns[TURNS / 2] / TURN);
+    for (size_t i = 0; i < c->count; i++) {
+        qsort(c->cs[i].ns, TURNS, sizeof c->cs[i].ns[0], by_time);
+        measure_add(r, c->cs[i].label, c->cs[i].operation, c->q->n,
+                    (double)c->cs[i].ns[TURNS / 2] / TURN);
     }
+    return STATUS_OK;
 }
 
 static contender dict_contender(const implementation *i, const char *operation,
@@ -311,8 +321,8 @@ static void contender_end(contender *c) {
 
 /* Without a bound, and with one: then each hit asks a clock. It is a frozen
  * one, since the machine's own costs the same in whatever reads it. */
-static void time_size(report *r, const implementation *impls, size_t count,
-                      size_t n) {
+static void time_size(bench_report *r, const implementation *impls,
+                      size_t count, size_t n) {
     questions q = questions_create(n);
     contender *cs = measure_alloc(2 * (count + 1), sizeof *cs);
     int64_t now_ms = 0;
@@ -326,11 +336,9 @@ static void time_size(report *r, const implementation *impls, size_t count,
             begin_cache(&cs[made++], &impls[i], operations[o], options[o], &q);
         }
     }
-    run_once(NULL, cs, made, &q); /* a warm-up */
-    for (size_t run = 0; run < measure_runs(); run++) {
-        fprintf(stderr, "%zu entries, run %zu\n", n, run + 1);
-        run_once(r, cs, made, &q);
-    }
+    fprintf(stderr, "%zu entries\n", n);
+    contest c = {cs, made, &q};
+    measure_interleave(r, 1, run_once, &c);
     for (size_t i = 0; i < made; i++) {
         contender_end(&cs[i]);
     }
@@ -340,13 +348,13 @@ static void time_size(report *r, const implementation *impls, size_t count,
 
 static void speed(const implementation *impls, size_t count) {
     static const size_t sizes[] = {1000, 10000, 100000};
-    report *r = report_create();
+    bench_report *r = measure_report();
     measure_keep_memory();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         time_size(r, impls, count, sizes[i]);
     }
-    report_print_times(r, "make bench-3: ns per hit among n keys");
-    report_destroy(r);
+    measure_print_times(r, "make bench-3: ns per hit among n keys");
+    bench_report_destroy(r);
 }
 
 /* -- counts ------------------------------------------------------------- */
@@ -354,7 +362,7 @@ static void speed(const implementation *impls, size_t count) {
 typedef struct ask {
     const implementation *implementation;
     readthrough *cache;
-    key asked[COUNTED_GETS];
+    bench_key asked[COUNTED_GETS];
 } ask;
 
 static void ask_all(void *context) {
@@ -365,7 +373,8 @@ static void ask_all(void *context) {
 }
 
 /* The same number of questions at each size, evenly spread over the keys. */
-static void count_hits(const implementation *i, const key *keys, size_t n) {
+static void count_hits(const implementation *i, const bench_key *keys,
+                       size_t n) {
     static ask a;
     quick source = {.implementation = i};
     a.implementation = i;
@@ -380,7 +389,7 @@ static void count_hits(const implementation *i, const key *keys, size_t n) {
 
 static void one(const implementation *impls, size_t count) {
     uint64_t state = SEED;
-    key *keys = random_keys(COUNTED_MAX, &state);
+    bench_key *keys = random_keys(COUNTED_MAX, &state);
     for (size_t i = 0; i < count; i++) {
         for (size_t n = 1; n <= COUNTED_MAX; n *= 4) {
             count_hits(&impls[i], keys, n);

@@ -63,21 +63,21 @@ static ttl *create(const implementation *i, ms_clock clock) {
     return t;
 }
 
-static bytes key_bytes(const key *k) {
-    return (bytes){k->text, KEY_LEN};
+static bytes key_bytes(const bench_key *k) {
+    return (bytes){k->text, BENCH_KEY_LEN};
 }
 
-static void set_for(const implementation *i, ttl *t, const key *k,
+static void set_for(const implementation *i, ttl *t, const bench_key *k,
                     int64_t ttl_ms) {
     if (i->set_for(t, key_bytes(k), (void *)k, ttl_ms) != STATUS_OK) {
         measure_die("%s: ttl_set_for failed", i->label);
     }
 }
 
-static key *random_keys(size_t n, uint64_t *state) {
-    key *keys = measure_alloc(n, sizeof *keys);
+static bench_key *random_keys(size_t n, uint64_t *state) {
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(state);
+        keys[i] = bench_random_key(state);
     }
     return keys;
 }
@@ -103,7 +103,7 @@ static const sweeping lazy = {"lazy", INT64_MAX, 0};
 static const sweeping seldom = {"swept-each-minute", MINUTE, SIZE_MAX};
 static const sweeping often = {"swept-each-10-ms", STEP_MS, 100};
 
-static void request(const implementation *i, ttl *t, const key *k) {
+static void request(const implementation *i, ttl *t, const bench_key *k) {
     if (!i->get(t, key_bytes(k), NULL)) {
         set_for(i, t, k, MINUTE);
     }
@@ -111,24 +111,24 @@ static void request(const implementation *i, ttl *t, const key *k) {
 
 /* Half of the requests ask for popular keys over and over, the other half for
  * keys that nobody asks for again: sessions, say, or searches. */
-static void simulate_memory(report *r, const implementation *impl,
+static void simulate_memory(bench_report *r, const implementation *impl,
                             const sweeping *s, const char *name) {
     uint64_t state = SEED;
-    key *popular = random_keys(POPULAR, &state);
+    bench_key *popular = random_keys(POPULAR, &state);
     int64_t now = 0;
     ttl *t = create(impl, ms_clock_frozen(&now));
     for (; now <= LASTS_MS; now += STEP_MS) {
         for (size_t i = 0; i < EACH_STEP; i++) {
-            key once = measure_random_key(&state);
-            request(impl, t, &popular[measure_random_below(&state, POPULAR)]);
+            bench_key once = bench_random_key(&state);
+            request(impl, t, &popular[bench_random_below(&state, POPULAR)]);
             request(impl, t, &once);
         }
         if (now % s->every_ms == 0) {
             impl->sweep(t, s->max);
         }
         if (now % SAMPLE_MS == 0) {
-            report_add(r, name, "held", (size_t)(now / SECOND),
-                       (double)impl->count(t));
+            measure_add(r, name, "held", (size_t)(now / SECOND),
+                        (double)impl->count(t));
         }
     }
     impl->destroy(t);
@@ -142,7 +142,7 @@ enum { SAMPLE_LOADS_MS = 50, STAMPEDE_MS = MINUTE + SECOND };
 /* Every key is asked for all the time, so each is loaded anew in the very
  * millisecond in which it expires: the loads are what a sweep finds. Noted is
  * the busiest millisecond out of each fifty. */
-static void simulate_stampede(report *r, const implementation *impl,
+static void simulate_stampede(bench_report *r, const implementation *impl,
                               unsigned percent, const char *name) {
     size_t n = measure_quick() ? 100000 : 1000000;
     uint64_t state = SEED;
@@ -150,7 +150,7 @@ static void simulate_stampede(report *r, const implementation *impl,
     ttl *t = create(impl, ms_clock_frozen(&now));
     impl->jitter(t, percent);
     for (size_t i = 0; i < n; i++) {
-        key k = measure_random_key(&state);
+        bench_key k = bench_random_key(&state);
         set_for(impl, t, &k, MINUTE);
     }
     size_t most = 0;
@@ -159,7 +159,7 @@ static void simulate_stampede(report *r, const implementation *impl,
         most = loads > most ? loads : most;
         if (now % SAMPLE_LOADS_MS == 0) {
             if (most > 0) {
-                report_add(r, name, "loads", (size_t)now, (double)most);
+                measure_add(r, name, "loads", (size_t)now, (double)most);
             }
             most = 0;
         }
@@ -168,7 +168,7 @@ static void simulate_stampede(report *r, const implementation *impl,
 }
 
 static void counts(const implementation *impls, size_t count) {
-    report *r = report_create();
+    bench_report *r = measure_report();
     const implementation *reference = &impls[0];
     simulate_memory(r, reference, &lazy, lazy.name);
     simulate_memory(r, reference, &seldom, seldom.name);
@@ -180,27 +180,28 @@ static void counts(const implementation *impls, size_t count) {
         simulate_memory(r, &impls[i], &often, impls[i].label);
         simulate_stampede(r, &impls[i], 10, impls[i].label);
     }
-    report_print_counts(r, "make plot-4: entries held after so many seconds; "
-                           "most loads in one millisecond, after so many");
-    report_destroy(r);
+    measure_print_counts(r, "make plot-4: entries held after so many seconds; "
+                            "most loads in one millisecond, after so many");
+    bench_report_destroy(r);
 }
 
 /* -- the time of a hit ----------------------------------------------------- */
 
 typedef struct questions {
     size_t n;
-    key *keys;
+    bench_key *keys;
     size_t asks;
-    key *asked; /* in the order of asking, so that fetching them is cheap */
+    bench_key
+        *asked; /* in the order of asking, so that fetching them is cheap */
 } questions;
 
 static questions questions_create(size_t n) {
     uint64_t state = SEED + n;
     size_t asks = n < 200000 ? 200000 : n;
-    key *keys = random_keys(n, &state);
-    key *asked = measure_alloc(asks, sizeof *asked);
+    bench_key *keys = random_keys(n, &state);
+    bench_key *asked = measure_alloc(asks, sizeof *asked);
     for (size_t i = 0; i < asks; i++) {
-        asked[i] = keys[measure_random_below(&state, n)];
+        asked[i] = keys[bench_random_below(&state, n)];
     }
     return (questions){n, keys, asks, asked};
 }
@@ -210,38 +211,36 @@ static void questions_destroy(questions *q) {
     free(q->asked);
 }
 
-static void note_hits(report *r, const char *label, const char *operation,
+static void note_hits(bench_report *r, const char *label, const char *operation,
                       const questions *q, int64_t time, size_t found) {
     if (found != q->asks) {
         measure_die("%s: found %zu of %zu", label, found, q->asks);
     }
-    if (r) { /* else it was a warm-up */
-        report_add(r, label, operation, q->n, (double)time / (double)q->asks);
-    }
+    measure_add(r, label, operation, q->n, (double)time / (double)q->asks);
 }
 
-static void time_dict(report *r, const implementation *i, const dict *d,
+static void time_dict(bench_report *r, const implementation *i, const dict *d,
                       const questions *q, const char *operation) {
     size_t found = 0;
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     for (size_t k = 0; k < q->asks; k++) {
         void *value = NULL;
         i->dict_get(d, key_bytes(&q->asked[k]), &value);
         found += value != NULL;
     }
-    note_hits(r, "dict", operation, q, measure_now_ns() - start, found);
+    note_hits(r, "dict", operation, q, bench_now_ns() - start, found);
 }
 
-static void time_ttl(report *r, const implementation *i, ttl *t,
+static void time_ttl(bench_report *r, const implementation *i, ttl *t,
                      const questions *q, const char *operation) {
     size_t found = 0;
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     for (size_t k = 0; k < q->asks; k++) {
         void *value = NULL;
         i->get(t, key_bytes(&q->asked[k]), &value);
         found += value != NULL;
     }
-    note_hits(r, i->label, operation, q, measure_now_ns() - start, found);
+    note_hits(r, i->label, operation, q, bench_now_ns() - start, found);
 }
 
 static dict *filled_dict(const implementation *i, const questions *q) {
@@ -263,7 +262,7 @@ static const char *const hit_names[] = {"hit", "hit,some-due",
 
 static ttl *filled_ttl(const implementation *i, const questions *q,
                        circumstance c, int64_t *now) {
-    static const key due = {"is due"};
+    static const bench_key due = {"is due"};
     ms_clock frozen = ms_clock_frozen(now);
     *now = 0;
     ttl *t = create(i, c == REAL_CLOCK ? ms_clock_monotonic() : frozen);
@@ -279,16 +278,16 @@ static ttl *filled_ttl(const implementation *i, const questions *q,
 
 /* All are asked twice: the first time brings the table back into the
  * processor's caches, and does not count. */
-static void hit_dict(report *r, const implementation *i, const questions *q,
-                     circumstance c) {
+static void hit_dict(bench_report *r, const implementation *i,
+                     const questions *q, circumstance c) {
     dict *d = filled_dict(i, q);
     time_dict(NULL, i, d, q, hit_names[c]);
     time_dict(r, i, d, q, hit_names[c]);
     i->dict_destroy(d);
 }
 
-static void hit_ttl(report *r, const implementation *i, const questions *q,
-                    circumstance c) {
+static void hit_ttl(bench_report *r, const implementation *i,
+                    const questions *q, circumstance c) {
     int64_t now;
     ttl *t = filled_ttl(i, q, c, &now);
     time_ttl(NULL, i, t, q, hit_names[c]);
@@ -296,23 +295,31 @@ static void hit_ttl(report *r, const implementation *i, const questions *q,
     i->destroy(t);
 }
 
+/* Who takes turns: contender 0 is the bare dict. */
+typedef struct contest {
+    const implementation *impls;
+    const questions *q;
+    circumstance c;
+} contest;
+
 /* Each run fills new tables: how fast one is depends a little on where in
  * memory it comes to lie. */
-static void time_hits(report *r, const implementation *impls, size_t count,
-                      size_t n, circumstance c) {
-    questions q = questions_create(n);
-    for (size_t run = 0; run <= measure_runs(); run++) {
-        report *to = run > 0 ? r : NULL; /* the first is a warm-up */
-        for (size_t turn = 0; turn <= count; turn++) {
-            size_t i = (turn + run + count) % (count + 1);
-            measure_tidy_memory();
-            if (i == 0) {
-                hit_dict(to, &impls[0], &q, c);
-            } else {
-                hit_ttl(to, &impls[i - 1], &q, c);
-            }
-        }
+static status hit_turn(void *context, size_t contender, bench_report *r) {
+    const contest *c = context;
+    measure_tidy_memory();
+    if (contender == 0) {
+        hit_dict(r, &c->impls[0], c->q, c->c);
+    } else {
+        hit_ttl(r, &c->impls[contender - 1], c->q, c->c);
     }
+    return STATUS_OK;
+}
+
+static void time_hits(bench_report *r, const implementation *impls,
+                      size_t count, size_t n, circumstance c) {
+    questions q = questions_create(n);
+    contest all = {impls, &q, c};
+    measure_interleave(r, count + 1, hit_turn, &all);
     questions_destroy(&q);
 }
 
@@ -333,13 +340,13 @@ static const char *const longest_names[] = {
 static int64_t ttl_of(ending e, size_t i, size_t n, uint64_t *state) {
     switch (e) {
     case IN_ORDER: return 1 + (int64_t)(i * (MINUTE - 1) / n);
-    case AT_RANDOM: return 1 + (int64_t)measure_random_below(state, MINUTE);
+    case AT_RANDOM: return 1 + (int64_t)bench_random_below(state, MINUTE);
     default: return MINUTE;
     }
 }
 
-static void time_sweep(report *r, const implementation *impl, const key *keys,
-                       size_t n, ending e) {
+static void time_sweep(bench_report *r, const implementation *impl,
+                       const bench_key *keys, size_t n, ending e) {
     uint64_t state = SEED;
     int64_t now = 0;
     measure_tidy_memory();
@@ -352,9 +359,9 @@ static void time_sweep(report *r, const implementation *impl, const key *keys,
     int64_t total = 0;
     int64_t longest = 0;
     while (freed < n) {
-        int64_t start = measure_now_ns();
+        int64_t start = bench_now_ns();
         size_t got = impl->sweep(t, SWEEP_MAX);
-        int64_t took = measure_now_ns() - start;
+        int64_t took = bench_now_ns() - start;
         if (got == 0) {
             measure_die("%s: swept %zu entries of %zu", impl->label, freed, n);
         }
@@ -363,33 +370,39 @@ static void time_sweep(report *r, const implementation *impl, const key *keys,
         longest = took > longest ? took : longest;
     }
     impl->destroy(t);
-    if (r) {
-        report_add(r, impl->label, sweep_names[e], n,
-                   (double)total / (double)n);
-        report_add(r, impl->label, longest_names[e], n, (double)longest);
-    }
+    measure_add(r, impl->label, sweep_names[e], n, (double)total / (double)n);
+    measure_add(r, impl->label, longest_names[e], n, (double)longest);
 }
 
-static void time_sweeps(report *r, const implementation *impls, size_t count) {
+typedef struct sweepers {
+    const implementation *impls;
+    const bench_key *keys;
+    size_t n;
+} sweepers;
+
+static status sweep_turn(void *context, size_t contender, bench_report *r) {
+    const sweepers *s = context;
+    for (ending e = TOGETHER; e <= AT_RANDOM; e++) {
+        time_sweep(r, &s->impls[contender], s->keys, s->n, e);
+    }
+    return STATUS_OK;
+}
+
+static void time_sweeps(bench_report *r, const implementation *impls,
+                        size_t count) {
     size_t n = measure_quick() ? 100000 : 1000000;
     uint64_t state = SEED;
-    key *keys = random_keys(n, &state);
-    for (size_t run = 0; run <= measure_runs(); run++) {
-        fprintf(stderr, "sweeps, run %zu\n", run);
-        for (size_t i = 0; i < count; i++) {
-            for (ending e = TOGETHER; e <= AT_RANDOM; e++) {
-                time_sweep(run ? r : NULL, &impls[(i + run) % count], keys, n,
-                           e);
-            }
-        }
-    }
+    bench_key *keys = random_keys(n, &state);
+    sweepers s = {impls, keys, n};
+    fprintf(stderr, "sweeps\n");
+    measure_interleave(r, count, sweep_turn, &s);
     free(keys);
 }
 
 static void speed(const implementation *impls, size_t count) {
     static const size_t sizes[] = {1000, 10000, 100000, 1000000};
     size_t size_count = measure_quick() ? 3 : sizeof sizes / sizeof sizes[0];
-    report *r = report_create();
+    bench_report *r = measure_report();
     measure_keep_memory();
     for (circumstance c = NOTHING_DUE; c <= REAL_CLOCK; c++) {
         for (size_t i = 0; i < size_count; i++) {
@@ -398,9 +411,9 @@ static void speed(const implementation *impls, size_t count) {
         }
     }
     time_sweeps(r, impls, count);
-    report_print_times(r, "make bench-4: ns per hit and per entry swept, "
-                          "among n; and of the longest sweep of 1000");
-    report_destroy(r);
+    measure_print_times(r, "make bench-4: ns per hit and per entry swept, "
+                           "among n; and of the longest sweep of 1000");
+    bench_report_destroy(r);
 }
 
 /* -- counts of instructions --------------------------------------------------
@@ -411,7 +424,7 @@ enum { COUNTED_GETS = 1024, COUNTED_MAX = 1 << 16 };
 typedef struct ask {
     const implementation *impl;
     ttl *ttl;
-    key asked[COUNTED_GETS];
+    bench_key asked[COUNTED_GETS];
 } ask;
 
 static void ask_all(void *context) {
@@ -424,7 +437,8 @@ static void ask_all(void *context) {
 }
 
 /* The same number of hits at each size, evenly spread over the keys. */
-static void count_gets(const implementation *impl, const key *keys, size_t n) {
+static void count_gets(const implementation *impl, const bench_key *keys,
+                       size_t n) {
     static ask a;
     int64_t now = 0;
     a.impl = impl;
@@ -442,7 +456,7 @@ static void count_gets(const implementation *impl, const key *keys, size_t n) {
 
 static void one(const implementation *impls, size_t count) {
     uint64_t state = SEED;
-    key *keys = random_keys(COUNTED_MAX, &state);
+    bench_key *keys = random_keys(COUNTED_MAX, &state);
     for (size_t i = 0; i < count; i++) {
         for (size_t n = 1; n <= COUNTED_MAX; n *= 4) {
             count_gets(&impls[i], keys, n);

@@ -22,7 +22,7 @@
     ((hash) = (unsigned)XXH3_64bits_withSeed((data), (len), SEED))
 #include <uthash.h>
 
-#define ZIPF_EXPONENT 0.99
+#define ZIPF_PERCENT 99
 
 enum { COUNTED_GETS = 1024, COUNTED_MAX = 1 << 16 };
 
@@ -53,21 +53,21 @@ static lru *create(const implementation *i, size_t capacity) {
     return l;
 }
 
-static bytes key_bytes(const key *k) {
-    return (bytes){k->text, KEY_LEN};
+static bytes key_bytes(const bench_key *k) {
+    return (bytes){k->text, BENCH_KEY_LEN};
 }
 
-static key *random_keys(size_t n, uint64_t *state) {
-    key *keys = measure_alloc(n, sizeof *keys);
+static bench_key *random_keys(size_t n, uint64_t *state) {
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(state);
+        keys[i] = bench_random_key(state);
     }
     return keys;
 }
 
 /* Returns: the hits. */
-static size_t replay(const implementation *impl, lru *l, const key *requests,
-                     size_t n) {
+static size_t replay(const implementation *impl, lru *l,
+                     const bench_key *requests, size_t n) {
     size_t hits = 0;
     for (size_t i = 0; i < n; i++) {
         bytes k = key_bytes(&requests[i]);
@@ -97,33 +97,33 @@ typedef struct workload {
     uint32_t *stream;
 } workload;
 
-static uint32_t popular(const zipf *z, uint64_t *state) {
-    return (uint32_t)zipf_next(z, state);
+static uint32_t popular(const bench_zipf *z, uint64_t *state) {
+    return (uint32_t)bench_zipf_next(z, state);
 }
 
 static workload zipf_workload(size_t n) {
     uint64_t state = SEED;
-    zipf z = zipf_create(ZIPF_KEYS, ZIPF_EXPONENT);
+    bench_zipf *z = measure_zipf(ZIPF_KEYS, ZIPF_PERCENT);
     workload w = {"zipf", n, ZIPF_KEYS, measure_alloc(n, sizeof(uint32_t))};
     for (size_t i = 0; i < n; i++) {
-        w.stream[i] = popular(&z, &state);
+        w.stream[i] = popular(z, &state);
     }
-    zipf_destroy(&z);
+    bench_zipf_destroy(z);
     return w;
 }
 
 static workload scan_workload(size_t n) {
     uint64_t state = SEED;
-    zipf z = zipf_create(ZIPF_KEYS, ZIPF_EXPONENT);
+    bench_zipf *z = measure_zipf(ZIPF_KEYS, ZIPF_PERCENT);
     workload w = {"scan", n, ZIPF_KEYS + SCAN_KEYS,
                   measure_alloc(n, sizeof(uint32_t))};
     for (size_t i = 0; i < n; i++) {
         size_t turn = i % (SCAN_EVERY + SCAN_KEYS);
         w.stream[i] = turn < SCAN_EVERY
-                          ? popular(&z, &state)
+                          ? popular(z, &state)
                           : (uint32_t)(ZIPF_KEYS + turn - SCAN_EVERY);
     }
-    zipf_destroy(&z);
+    bench_zipf_destroy(z);
     return w;
 }
 
@@ -136,10 +136,10 @@ static workload loop_workload(size_t n) {
 }
 
 /* The stream with the keys spelled out. */
-static key *spelled(const workload *w) {
+static bench_key *spelled(const workload *w) {
     uint64_t state = SEED;
-    key *names = random_keys(w->keys, &state);
-    key *requests = measure_alloc(w->n, sizeof *requests);
+    bench_key *names = random_keys(w->keys, &state);
+    bench_key *requests = measure_alloc(w->n, sizeof *requests);
     for (size_t i = 0; i < w->n; i++) {
         requests[i] = names[w->stream[i]];
     }
@@ -228,25 +228,25 @@ static size_t optimum(const workload *w, const uint32_t *next,
 
 /* -- hit ratios --------------------------------------------------------- */
 
-static void count_workload(report *r, const implementation *impls,
+static void count_workload(bench_report *r, const implementation *impls,
                            size_t impl_count, workload w) {
     static const size_t capacities[] = {
         1000,  2000,  4000,  8000,  12000, 16000,  19000,
         20000, 24000, 30000, 40000, 60000, 100000,
     };
     uint32_t *next = next_uses(&w);
-    key *requests = spelled(&w);
+    bench_key *requests = spelled(&w);
     for (size_t c = 0; c < sizeof capacities / sizeof capacities[0]; c++) {
         size_t capacity = capacities[c];
         for (size_t i = 0; i < impl_count; i++) {
             lru *l = create(&impls[i], capacity);
             size_t hits = replay(&impls[i], l, requests, w.n);
-            report_add(r, impls[i].label, w.name, capacity,
-                       (double)hits / (double)w.n);
+            measure_add(r, impls[i].label, w.name, capacity,
+                        (double)hits / (double)w.n);
             impls[i].destroy(l);
         }
         size_t hits = optimum(&w, next, capacity);
-        report_add(r, "optimum", w.name, capacity, (double)hits / (double)w.n);
+        measure_add(r, "optimum", w.name, capacity, (double)hits / (double)w.n);
     }
     free(requests);
     free(next);
@@ -255,13 +255,13 @@ static void count_workload(report *r, const implementation *impls,
 
 static void counts(const implementation *impls, size_t count) {
     size_t n = measure_quick() ? 200000 : 1000000;
-    report *r = report_create();
+    bench_report *r = measure_report();
     count_workload(r, impls, count, zipf_workload(n));
     count_workload(r, impls, count, scan_workload(n));
     count_workload(r, impls, count, loop_workload(n));
-    report_print_counts(r, "make plot-5: hits per request, against capacity "
-                           "in entries");
-    report_destroy(r);
+    measure_print_counts(r, "make plot-5: hits per request, against capacity "
+                            "in entries");
+    bench_report_destroy(r);
 }
 
 /* -- the peer in C: uthash as an LRU ------------------------------------ */
@@ -271,7 +271,7 @@ static void counts(const implementation *impls, size_t count) {
 typedef struct element {
     UT_hash_handle hh;
     void *value;
-    char key[KEY_LEN];
+    char key[BENCH_KEY_LEN];
 } element;
 
 typedef struct uthash_lru {
@@ -279,14 +279,14 @@ typedef struct uthash_lru {
     size_t capacity;
 } uthash_lru;
 
-static bool uthash_get(uthash_lru *u, const key *k, void **value) {
+static bool uthash_get(uthash_lru *u, const bench_key *k, void **value) {
     element *e;
-    HASH_FIND(hh, u->head, k->text, KEY_LEN, e);
+    HASH_FIND(hh, u->head, k->text, BENCH_KEY_LEN, e);
     if (!e) {
         return false;
     }
     HASH_DEL(u->head, e);
-    HASH_ADD(hh, u->head, key, KEY_LEN, e);
+    HASH_ADD(hh, u->head, key, BENCH_KEY_LEN, e);
     *value = e->value;
     return true;
 }
@@ -297,12 +297,12 @@ static void uthash_evict(uthash_lru *u) {
     free(oldest);
 }
 
-static element *element_create(const key *k) {
+static element *element_create(const bench_key *k) {
     element *e = malloc(sizeof *e);
     if (!e) {
         abort();
     }
-    memcpy(e->key, k->text, KEY_LEN);
+    memcpy(e->key, k->text, BENCH_KEY_LEN);
     return e;
 }
 
@@ -316,9 +316,9 @@ static void uthash_clear(uthash_lru *u) {
     }
 }
 
-static void uthash_set(uthash_lru *u, const key *k, void *value) {
+static void uthash_set(uthash_lru *u, const bench_key *k, void *value) {
     element *e;
-    HASH_FIND(hh, u->head, k->text, KEY_LEN, e);
+    HASH_FIND(hh, u->head, k->text, BENCH_KEY_LEN, e);
     if (e) {
         HASH_DEL(u->head, e);
     } else {
@@ -328,10 +328,11 @@ static void uthash_set(uthash_lru *u, const key *k, void *value) {
         e = element_create(k);
     }
     e->value = value;
-    HASH_ADD(hh, u->head, key, KEY_LEN, e);
+    HASH_ADD(hh, u->head, key, BENCH_KEY_LEN, e);
 }
 
-static size_t uthash_replay(uthash_lru *u, const key *requests, size_t n) {
+static size_t uthash_replay(uthash_lru *u, const bench_key *requests,
+                            size_t n) {
     size_t hits = 0;
     for (size_t i = 0; i < n; i++) {
         void *value = NULL;
@@ -348,92 +349,79 @@ static size_t uthash_replay(uthash_lru *u, const key *requests, size_t n) {
 
 enum { SPEED_KEYS = 1000000 };
 
+/* All who take turns at one capacity; after the C contenders comes Python. */
 typedef struct race {
-    report *report; /* NULL in a warm-up */
-    const key *requests;
+    const implementation *impls;
+    size_t count; /* the uthash LRU comes behind them */
+    const bench_key *requests;
     size_t n;
     size_t capacity;
     size_t hits; /* what all must agree on; 0: not known yet */
+    size_t run;  /* of Python */
 } race;
 
-static void note(race *r, const char *label, int64_t time, size_t hits) {
+static void note(bench_report *out, race *r, const char *label, int64_t time,
+                 size_t hits) {
     if (r->hits == 0) {
         r->hits = hits;
     }
     if (r->hits != hits) {
         measure_die("%s: %zu hits, the first had %zu", label, hits, r->hits);
     }
-    if (r->report) {
-        report_add(r->report, label, "request", r->capacity,
-                   (double)time / (double)r->n);
-    }
+    measure_add(out, label, "request", r->capacity,
+                (double)time / (double)r->n);
 }
 
-static void time_lru(race *r, const implementation *i) {
+static void time_lru(bench_report *out, race *r, const implementation *i) {
     measure_tidy_memory();
     lru *l = create(i, r->capacity);
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     size_t hits = replay(i, l, r->requests, r->n);
-    int64_t end = measure_now_ns();
+    int64_t end = bench_now_ns();
     i->destroy(l);
-    note(r, i->label, end - start, hits);
+    note(out, r, i->label, end - start, hits);
 }
 
-static void time_uthash(race *r) {
+static void time_uthash(bench_report *out, race *r) {
     measure_tidy_memory();
     uthash_lru u = {NULL, r->capacity};
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     size_t hits = uthash_replay(&u, r->requests, r->n);
-    int64_t end = measure_now_ns();
+    int64_t end = bench_now_ns();
     uthash_clear(&u);
-    note(r, "uthash", end - start, hits);
+    note(out, r, "uthash", end - start, hits);
 }
 
-/* Turns number `run` begins with another one of the C contenders. */
-static void time_all(race *r, const implementation *impls, size_t count,
-                     size_t run) {
-    for (size_t i = 0; i <= count; i++) {
-        size_t turn = (i + run) % (count + 1);
-        if (turn < count) {
-            time_lru(r, &impls[turn]);
-        } else {
-            time_uthash(r);
-        }
-    }
-}
-
-static bool run_python(report *r, size_t n, size_t capacity, size_t run) {
+static void run_python(bench_report *out, race *r) {
     char command[96];
     snprintf(command, sizeof command, "python3 plots/05-peers.py %zu %zu %zu",
-             n, capacity, run);
-    return report_add_from(r, command);
-}
-
-static void time_capacity(race r, const implementation *impls, size_t count,
-                          bool *python) {
-    report *out = r.report;
-    r.report = NULL;
-    time_all(&r, impls, count, 0);
-    r.report = out;
-    for (size_t run = 0; run < measure_runs(); run++) {
-        fprintf(stderr, "capacity %zu, run %zu\n", r.capacity, run + 1);
-        time_all(&r, impls, count, run);
-        if (*python && !run_python(out, r.n, r.capacity, run)) {
-            fprintf(stderr, "python3 does not run: left out\n");
-            *python = false;
-        }
+             r->n, r->capacity, r->run++);
+    if (out && !measure_add_from(out, command)) {
+        fprintf(stderr, "python3 does not run: left out\n");
     }
 }
 
-static key *speed_requests(size_t n) {
+static status take_turn(void *context, size_t contender, bench_report *out) {
+    race *r = context;
+    if (contender < r->count) {
+        time_lru(out, r, &r->impls[contender]);
+    } else if (contender == r->count) {
+        time_uthash(out, r);
+    } else {
+        run_python(out, r);
+    }
+    return STATUS_OK;
+}
+
+static bench_key *speed_requests(size_t n) {
     uint64_t state = SEED;
-    zipf z = zipf_create(SPEED_KEYS, ZIPF_EXPONENT);
+    bench_zipf *z = measure_zipf(SPEED_KEYS, ZIPF_PERCENT);
     workload w = {"zipf", n, SPEED_KEYS, measure_alloc(n, sizeof(uint32_t))};
     for (size_t i = 0; i < n; i++) {
-        w.stream[i] = popular(&z, &state);
+        w.stream[i] = popular(z, &state);
     }
-    key *requests = spelled(&w);
-    zipf_destroy(&z);
+    bench_key *requests = spelled(&w);
+    bench_zipf_destroy(z);
     free(w.stream);
     return requests;
 }
@@ -442,17 +430,17 @@ static void speed(const implementation *impls, size_t count) {
     static const size_t capacities[] = {1000, 10000, 100000};
     measure_keep_memory();
     size_t n = measure_quick() ? 200000 : 2000000;
-    report *out = report_create();
-    key *requests = speed_requests(n);
-    bool python = true;
+    bench_report *out = measure_report();
+    bench_key *requests = speed_requests(n);
     for (size_t c = 0; c < sizeof capacities / sizeof capacities[0]; c++) {
-        race r = {out, requests, n, capacities[c], 0};
-        time_capacity(r, impls, count, &python);
+        fprintf(stderr, "capacity %zu\n", capacities[c]);
+        race r = {impls, count, requests, n, capacities[c], 0, 0};
+        measure_interleave(out, count + 2, take_turn, &r);
     }
-    report_print_times(out, "make bench-5: ns per request (Zipf 0.99 over 1e6 "
-                            "keys) at a capacity of n entries");
+    measure_print_times(out, "make bench-5: ns per request (Zipf 0.99 over 1e6 "
+                             "keys) at a capacity of n entries");
     free(requests);
-    report_destroy(out);
+    bench_report_destroy(out);
 }
 
 /* -- counts of instructions --------------------------------------------- */
@@ -460,7 +448,7 @@ static void speed(const implementation *impls, size_t count) {
 typedef struct ask {
     const implementation *impl;
     lru *lru;
-    key asked[COUNTED_GETS];
+    bench_key asked[COUNTED_GETS];
 } ask;
 
 static void ask_all(void *context) {
@@ -472,7 +460,8 @@ static void ask_all(void *context) {
 
 /* The same number of hits at each size, evenly spread over a full cache, and
  * in a scattered order: asked for twice running, a key need not move. */
-static void count_gets(const implementation *i, const key *keys, size_t n) {
+static void count_gets(const implementation *i, const bench_key *keys,
+                       size_t n) {
     static ask a;
     a.impl = i;
     a.lru = create(i, n);
@@ -488,7 +477,7 @@ static void count_gets(const implementation *i, const key *keys, size_t n) {
 
 static void one(const implementation *impls, size_t count) {
     uint64_t state = SEED;
-    key *keys = random_keys(COUNTED_MAX, &state);
+    bench_key *keys = random_keys(COUNTED_MAX, &state);
     for (size_t i = 0; i < count; i++) {
         for (size_t n = 1; n <= COUNTED_MAX; n *= n < 4096 ? 2 : 4) {
             count_gets(&impls[i], keys, n);

@@ -126,7 +126,7 @@ static uint64_t memoized(const implementation *i, uint64_t n, uint64_t *sum) {
 }
 
 static void counts(const implementation *impls, size_t count) {
-    report *r = report_create();
+    bench_report *r = measure_report();
     for (uint64_t n = 5; n <= LAST_N; n += 5) {
         naive_runs = 0;
         uint64_t right = naive(n);
@@ -136,39 +136,40 @@ static void counts(const implementation *impls, size_t count) {
             if (sum != right) {
                 measure_die("%s: fibonacci is wrong", impls[i].label);
             }
-            report_add(r, impls[i].label, "runs", n, (double)runs);
+            measure_add(r, impls[i].label, "runs", n, (double)runs);
         }
-        report_add(r, "naive", "runs", n, (double)naive_runs);
+        measure_add(r, "naive", "runs", n, (double)naive_runs);
     }
-    report_print_counts(r, "make plot-6: runs of the function for "
-                           "fibonacci(n)");
-    report_destroy(r);
+    measure_print_counts(r, "make plot-6: runs of the function for "
+                            "fibonacci(n)");
+    bench_report_destroy(r);
 }
 
 /* -- times --------------------------------------------------------------- */
 
 /* Short ones are repeated: the clock is too coarse for one. */
-static void time_naive(report *r, uint64_t n) {
+static void time_naive(bench_report *r, uint64_t n) {
     size_t rounds = n < 25 ? 2000 : 1;
     static volatile uint64_t sink; /* keeps the compiler from leaving it out */
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     for (size_t i = 0; i < rounds; i++) {
         sink = naive(n);
     }
-    report_add(r, "naive", "fibonacci", n,
-               (double)(measure_now_ns() - start) / (double)rounds);
+    measure_add(r, "naive", "fibonacci", n,
+                (double)(bench_now_ns() - start) / (double)rounds);
     (void)sink;
 }
 
-static void time_memoized(report *r, const implementation *i, uint64_t n) {
+static void time_memoized(bench_report *r, const implementation *i,
+                          uint64_t n) {
     enum { ROUNDS = 500 };
     uint64_t sum = 0;
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     for (size_t round = 0; round < ROUNDS; round++) {
         memoized(i, n, &sum);
     }
-    report_add(r, i->label, "fibonacci", n,
-               (double)(measure_now_ns() - start) / ROUNDS);
+    measure_add(r, i->label, "fibonacci", n,
+                (double)(bench_now_ns() - start) / ROUNDS);
 }
 
 static void destroy_big(void *value) {
@@ -195,12 +196,12 @@ static status big_fibonacci(void *context, memo *m, bytes argument,
     return STATUS_OK;
 }
 
-static void time_big(report *r, const implementation *i) {
+static void time_big(bench_report *r, const implementation *i) {
     uint64_t n = BIG_N;
-    int64_t start = measure_now_ns();
+    int64_t start = bench_now_ns();
     memo *m = create(i, BIG_N + 1, big_fibonacci, destroy_big);
     memo_result *result = get(i, m, number(&n));
-    double spent = (double)(measure_now_ns() - start);
+    double spent = (double)(bench_now_ns() - start);
     mpz_t right;
     mpz_init(right);
     mpz_fib_ui(right, BIG_N);
@@ -210,7 +211,7 @@ static void time_big(report *r, const implementation *i) {
     mpz_clear(right);
     i->release(result);
     i->destroy(m);
-    report_add(r, i->label, "big", BIG_N, spent);
+    measure_add(r, i->label, "big", BIG_N, spent);
 }
 
 /* -- hits ---------------------------------------------------------------- */
@@ -226,7 +227,7 @@ static uint64_t *questions(size_t known, size_t asks) {
     uint64_t state = SEED;
     uint64_t *numbers = measure_alloc(asks, sizeof *numbers);
     for (size_t i = 0; i < asks; i++) {
-        numbers[i] = measure_random_below(&state, known);
+        numbers[i] = bench_random_below(&state, known);
     }
     return numbers;
 }
@@ -279,76 +280,86 @@ static lru *filled_lru(const implementation *i, size_t known) {
     return l;
 }
 
-/* r may be NULL: a round to warm up. */
-static void add_hit(report *r, const char *label, size_t known, int64_t start,
-                    uint64_t sum, uint64_t right) {
-    double spent = (double)(measure_now_ns() - start) / ASKS;
+static void add_hit(bench_report *r, const char *label, size_t known,
+                    int64_t start, uint64_t sum, uint64_t right) {
+    double spent = (double)(bench_now_ns() - start) / ASKS;
     if (sum != right) {
         measure_die("%s: a hit gives another number", label);
     }
-    if (r) {
-        report_add(r, label, "hit", known, spent);
-    }
+    measure_add(r, label, "hit", known, spent);
 }
 
-static void time_hits(report *r, const implementation *impls, size_t count,
-                      size_t known) {
+/* Who takes turns at hits: the bare lru comes after all memos. */
+typedef struct contest {
+    const implementation *impls;
+    size_t count, known;
+    memo **memos;
+    lru *lru;
+    const uint64_t *asked;
+    uint64_t right;
+} contest;
+
+static status hit_turn(void *context, size_t contender, bench_report *r) {
+    const contest *c = context;
+    bool bare = contender == c->count;
+    const implementation *i = &c->impls[bare ? 0 : contender];
+    int64_t start = bench_now_ns();
+    uint64_t sum = bare ? hit_lru(i, c->lru, c->asked, ASKS)
+                        : hit_memo(i, c->memos[contender], c->asked, ASKS);
+    add_hit(r, bare ? "lru" : i->label, c->known, start, sum, c->right);
+    return STATUS_OK;
+}
+
+static void time_hits(bench_report *r, const implementation *impls,
+                      size_t count, size_t known) {
     uint64_t *asked = questions(known, ASKS);
-    uint64_t right = 0;
+    contest c = {impls, count, known, .asked = asked};
     for (size_t a = 0; a < ASKS; a++) {
-        right += asked[a];
+        c.right += asked[a];
     }
-    memo **memos = measure_alloc(count, sizeof(memo *));
+    c.memos = measure_alloc(count, sizeof(memo *));
     for (size_t i = 0; i < count; i++) {
-        memos[i] = filled_memo(&impls[i], known);
+        c.memos[i] = filled_memo(&impls[i], known);
     }
-    lru *l = filled_lru(&impls[0], known);
-    for (size_t run = 0; run <= measure_runs(); run++) {
-        report *out = run > 0 ? r : NULL;
-        for (size_t i = 0; i < count; i++) {
-            int64_t start = measure_now_ns();
-            uint64_t sum = hit_memo(&impls[i], memos[i], asked, ASKS);
-            add_hit(out, impls[i].label, known, start, sum, right);
-        }
-        int64_t start = measure_now_ns();
-        uint64_t sum = hit_lru(&impls[0], l, asked, ASKS);
-        add_hit(out, "lru", known, start, sum, right);
-    }
-    impls[0].lru_destroy(l);
+    c.lru = filled_lru(&impls[0], known);
+    measure_interleave(r, count + 1, hit_turn, &c);
+    impls[0].lru_destroy(c.lru);
     for (size_t i = 0; i < count; i++) {
-        impls[i].destroy(memos[i]);
+        impls[i].destroy(c.memos[i]);
     }
-    free(memos);
+    free(c.memos);
     free(asked);
 }
 
-static void time_fibonacci(report *r, const implementation *impls,
-                           size_t count) {
+/* The naive one comes after all memos, and needs no rival for the big one. */
+static status fibonacci_turn(void *context, size_t contender, bench_report *r) {
+    const contest *c = context;
     for (uint64_t n = 5; n <= LAST_N; n += 5) {
-        for (size_t i = 0; i < count; i++) {
-            time_memoized(r, &impls[i], n);
+        if (contender < c->count) {
+            time_memoized(r, &c->impls[contender], n);
+        } else {
+            time_naive(r, n);
         }
-        time_naive(r, n);
     }
-    for (size_t i = 0; i < count; i++) {
-        time_big(r, &impls[i]);
+    if (contender < c->count) {
+        time_big(r, &c->impls[contender]);
     }
+    return STATUS_OK;
 }
 
 static void speed(const implementation *impls, size_t count) {
     measure_keep_memory();
-    report *r = report_create();
-    for (size_t run = 0; run < measure_runs(); run++) {
-        fprintf(stderr, "fibonacci, run %zu\n", run + 1);
-        time_fibonacci(r, impls, count);
-    }
+    bench_report *r = measure_report();
+    fprintf(stderr, "fibonacci\n");
+    contest c = {.impls = impls, .count = count};
+    measure_interleave(r, count + 1, fibonacci_turn, &c);
     for (size_t known = 1000; known <= 100000; known *= 10) {
         fprintf(stderr, "hits, %zu known\n", known);
         time_hits(r, impls, count, known);
     }
-    report_print_times(r, "make bench-6: ns per fibonacci(n), in GMP (big), "
-                          "and per hit with n results known");
-    report_destroy(r);
+    measure_print_times(r, "make bench-6: ns per fibonacci(n), in GMP (big), "
+                           "and per hit with n results known");
+    bench_report_destroy(r);
 }
 
 /* -- counts of instructions ---------------------------------------------- */

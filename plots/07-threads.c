@@ -22,7 +22,7 @@
 #include <string.h>
 
 #define SEED 42
-#define ZIPF_EXPONENT 0.99
+#define ZIPF_PERCENT 99
 
 enum {
     SHARDS = 1024,
@@ -73,14 +73,14 @@ static shared *create(const implementation *i, size_t capacity, size_t shards) {
     return s;
 }
 
-static bytes key_bytes(const key *k) {
-    return (bytes){k->text, KEY_LEN};
+static bytes key_bytes(const bench_key *k) {
+    return (bytes){k->text, BENCH_KEY_LEN};
 }
 
-static key *random_keys(size_t n, uint64_t *state) {
-    key *keys = measure_alloc(n, sizeof *keys);
+static bench_key *random_keys(size_t n, uint64_t *state) {
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(state);
+        keys[i] = bench_random_key(state);
     }
     return keys;
 }
@@ -88,7 +88,7 @@ static key *random_keys(size_t n, uint64_t *state) {
 /* -- hit ratio against shards -------------------------------------------- */
 
 static double hit_ratio(const implementation *i, size_t capacity, size_t shards,
-                        const key *requests, size_t n) {
+                        const bench_key *requests, size_t n) {
     shared *s = create(i, capacity, shards);
     size_t hits = 0;
     for (size_t r = 0; r < n; r++) {
@@ -109,28 +109,28 @@ static void counts(const implementation *impls, size_t count) {
     static const size_t capacities[] = {1024, 4096, 16384};
     size_t n = measure_quick() ? 200000 : 500000;
     uint64_t state = SEED;
-    key *names = random_keys(ENTRIES, &state);
-    key *requests = measure_alloc(n, sizeof *requests);
-    zipf z = zipf_create(ENTRIES, ZIPF_EXPONENT);
+    bench_key *names = random_keys(ENTRIES, &state);
+    bench_key *requests = measure_alloc(n, sizeof *requests);
+    bench_zipf *z = measure_zipf(ENTRIES, ZIPF_PERCENT);
     for (size_t r = 0; r < n; r++) {
-        requests[r] = names[zipf_next(&z, &state)];
+        requests[r] = names[bench_zipf_next(z, &state)];
     }
-    report *out = report_create();
+    bench_report *out = measure_report();
     for (size_t c = 0; c < 3; c++) {
         char operation[16];
         snprintf(operation, sizeof operation, "%zu", capacities[c]);
         for (size_t shards = 1; shards <= 1024; shards *= 4) {
             for (size_t i = 0; i < count; i++) {
-                report_add(
+                measure_add(
                     out, impls[i].label, operation, shards,
                     hit_ratio(&impls[i], capacities[c], shards, requests, n));
             }
         }
     }
-    report_print_counts(out, "make plot-7: hits per request, by capacity, "
-                             "against shards");
-    report_destroy(out);
-    zipf_destroy(&z);
+    measure_print_counts(out, "make plot-7: hits per request, by capacity, "
+                              "against shards");
+    bench_report_destroy(out);
+    bench_zipf_destroy(z);
     free(requests);
     free(names);
 }
@@ -222,7 +222,7 @@ static size_t table_get(table *t, size_t thread, bytes k, char *buffer) {
     return len;
 }
 
-static void table_open(table *t, const key *keys, size_t threads) {
+static void table_open(table *t, const bench_key *keys, size_t threads) {
     static const char first[VALUE_LEN];
     size_t copies = t->style == PRIVATE ? threads : 1;
     pthread_mutex_init(&t->mutex, NULL);
@@ -262,7 +262,7 @@ static void table_close(table *t) {
 typedef struct worker {
     table *table;
     size_t number, calls, reads_percent;
-    const key *asked; /* ASKS of them, used in turn */
+    const bench_key *asked; /* ASKS of them, used in turn */
     pthread_barrier_t *start;
     size_t found;
     uint64_t state;
@@ -274,23 +274,23 @@ static void *work(void *argument) {
     char buffer[VALUE_LEN];
     memset(buffer, 'v', sizeof buffer);
     pthread_barrier_wait(w->start);
-    w->began = measure_now_ns();
+    w->began = bench_now_ns();
     for (size_t c = 0; c < w->calls; c++) {
         bytes k = key_bytes(&w->asked[c % ASKS]);
-        if (measure_random_below(&w->state, 100) < w->reads_percent) {
+        if (bench_random_below(&w->state, 100) < w->reads_percent) {
             w->found += table_get(w->table, w->number, k, buffer) != 0;
         } else {
             table_set(w->table, w->number, k, (bytes){buffer, VALUE_LEN});
             w->found++;
         }
     }
-    w->ended = measure_now_ns();
+    w->ended = bench_now_ns();
     return NULL;
 }
 
 /* Returns: million calls per second of all threads together. */
 static double run(table *t, size_t threads, size_t reads_percent,
-                  key *const asked[], size_t calls) {
+                  bench_key *const asked[], size_t calls) {
     pthread_t ids[THREADS_MAX];
     static worker workers[THREADS_MAX];
     pthread_barrier_t start;
@@ -322,68 +322,58 @@ static double run(table *t, size_t threads, size_t reads_percent,
 }
 
 typedef struct contest {
-    report *report; /* NULL in the warm-up */
     const implementation *impls;
     size_t count, calls;
-    const key *keys;
-    key *asked[THREADS_MAX];
+    const bench_key *keys;
+    bench_key *asked[THREADS_MAX];
+    size_t threads, reads;
 } contest;
 
-/* One round of every contender, each on a table of its own. */
-static void round_of_all(const contest *c, size_t threads, size_t reads,
-                         size_t first) {
+/* One round of one contender, on a table of its own. */
+static status take_turn(void *context, size_t contender, bench_report *r) {
+    contest *c = context;
     char operation[16];
-    size_t contenders = c->count + STYLES - 1;
-    snprintf(operation, sizeof operation, "reads%zu", reads);
-    for (size_t i = 0; i < contenders; i++) {
-        size_t turn = (i + first) % contenders;
-        bool is_peer = turn >= c->count;
-        table t = {.impl = &c->impls[is_peer ? 0 : turn],
-                   .style = is_peer ? turn - c->count + 1 : SHARED};
-        table_open(&t, c->keys, threads);
-        double rate = run(&t, threads, reads, c->asked, c->calls);
-        table_close(&t);
-        if (c->report) {
-            report_add(c->report,
-                       is_peer ? style_names[t.style] : t.impl->label,
-                       operation, threads, rate);
-        }
-    }
+    snprintf(operation, sizeof operation, "reads%zu", c->reads);
+    bool is_peer = contender >= c->count;
+    table t = {.impl = &c->impls[is_peer ? 0 : contender],
+               .style = is_peer ? contender - c->count + 1 : SHARED};
+    table_open(&t, c->keys, c->threads);
+    double rate = run(&t, c->threads, c->reads, c->asked, c->calls);
+    table_close(&t);
+    measure_add(r, is_peer ? style_names[t.style] : t.impl->label, operation,
+                c->threads, rate);
+    return STATUS_OK;
 }
 
-/* Each run begins with another contender. The very first names them in order:
- * so the report lists them. */
-static void rounds(const contest *c, size_t reads) {
-    for (size_t threads = 1; threads <= THREADS_MAX; threads++) {
-        fprintf(stderr, "%zu %% reads, %zu threads\n", reads, threads);
-        for (size_t r = 0; r < measure_runs(); r++) {
-            round_of_all(c, threads, reads, r);
-        }
+static void rounds(bench_report *r, contest *c, size_t reads) {
+    c->reads = reads;
+    for (c->threads = 1; c->threads <= THREADS_MAX; c->threads++) {
+        fprintf(stderr, "%zu %% reads, %zu threads\n", reads, c->threads);
+        measure_interleave(r, c->count + STYLES - 1, take_turn, c);
     }
 }
 
 static void speed(const implementation *impls, size_t count) {
     measure_keep_memory();
     uint64_t state = SEED;
-    key *keys = random_keys(ENTRIES, &state);
+    bench_key *keys = random_keys(ENTRIES, &state);
     contest c = {.impls = impls,
                  .count = count,
                  .calls = measure_quick() ? 200000 : 1000000,
                  .keys = keys};
     for (size_t i = 0; i < THREADS_MAX; i++) {
-        c.asked[i] = measure_alloc(ASKS, sizeof(key));
+        c.asked[i] = measure_alloc(ASKS, sizeof(bench_key));
         for (size_t a = 0; a < ASKS; a++) {
-            c.asked[i][a] = keys[measure_random_below(&state, ENTRIES)];
+            c.asked[i][a] = keys[bench_random_below(&state, ENTRIES)];
         }
     }
-    round_of_all(&c, 2, 95, 0);
-    c.report = report_create();
-    rounds(&c, 95);
-    rounds(&c, 50);
-    report_print_times(c.report, "make bench-7: million calls per second by n "
-                                 "threads together (more is better), 100,000 "
-                                 "entries");
-    report_destroy(c.report);
+    bench_report *r = measure_report();
+    rounds(r, &c, 95);
+    rounds(r, &c, 50);
+    measure_print_times(r, "make bench-7: million calls per second by n "
+                           "threads together (more is better), 100,000 "
+                           "entries");
+    bench_report_destroy(r);
     for (size_t i = 0; i < THREADS_MAX; i++) {
         free(c.asked[i]);
     }
@@ -395,7 +385,7 @@ static void speed(const implementation *impls, size_t count) {
 typedef struct ask {
     const implementation *impl;
     shared *shared;
-    const key *keys;
+    const bench_key *keys;
     size_t n;
 } ask;
 
@@ -412,7 +402,8 @@ static void ask_all(void *context) {
     }
 }
 
-static void count_gets(const implementation *i, const key *keys, size_t n) {
+static void count_gets(const implementation *i, const bench_key *keys,
+                       size_t n) {
     ask a = {i, create(i, 4 * n + 4 * FEW_SHARDS, FEW_SHARDS), keys, n};
     for (size_t k = 0; k < n; k++) {
         if (i->set(a.shared, key_bytes(&keys[k]), (bytes){"value", 5})
@@ -427,7 +418,7 @@ static void count_gets(const implementation *i, const key *keys, size_t n) {
 
 static void one(const implementation *impls, size_t count) {
     uint64_t state = SEED;
-    key *keys = random_keys(COUNTED_MAX, &state);
+    bench_key *keys = random_keys(COUNTED_MAX, &state);
     for (size_t i = 0; i < count; i++) {
         for (size_t n = 1; n <= COUNTED_MAX; n *= 4) {
             count_gets(&impls[i], keys, n);

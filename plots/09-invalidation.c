@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define SEED 42
-#define ZIPF_EXPONENT 0.99
+#define ZIPF_PERCENT 99
 
 enum { TURN = 4096, ASKS = 100 * TURN, TAGGED = 1000000 };
 enum { COUNTED_GETS = 1024, COUNTED_MAX = 1 << 16 };
@@ -56,14 +56,14 @@ static implementation load(char *argument) {
     return i;
 }
 
-static bytes key_bytes(const key *k) {
-    return (bytes){k->text, KEY_LEN};
+static bytes key_bytes(const bench_key *k) {
+    return (bytes){k->text, BENCH_KEY_LEN};
 }
 
-static key *random_keys(size_t n, uint64_t *state) {
-    key *keys = measure_alloc(n, sizeof *keys);
+static bench_key *random_keys(size_t n, uint64_t *state) {
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(state);
+        keys[i] = bench_random_key(state);
     }
     return keys;
 }
@@ -92,7 +92,7 @@ typedef struct simulation {
     const implementation *impl;
     how how;
     versioned *cache;
-    zipf popularity;
+    bench_zipf *popularity;
     uint64_t random;
     uint64_t version[SIM_KEYS]; /* what the source holds */
     uint64_t known[SIM_KEYS];   /* what a request knows of it */
@@ -111,7 +111,7 @@ static void forget_all(simulation *s) {
 
 /* One read. Returns: whether its answer was stale. */
 static bool read_one(simulation *s, size_t tick) {
-    size_t k = zipf_next(&s->popularity, &s->random);
+    size_t k = bench_zipf_next(s->popularity, &s->random);
     uint64_t at_least = s->how == BY_VERSION ? s->known[k] : 0;
     bool up = s->how != BY_EVENT_CLEARING || tick < LOST || tick >= FOUND;
     bool expired = s->how == BY_TIME && tick >= s->until[k];
@@ -136,7 +136,7 @@ static void begin_tick(simulation *s, size_t tick) {
         size_t before = s->written[tick - 1];
         s->known[before] = s->version[before];
     }
-    size_t k = zipf_next(&s->popularity, &s->random);
+    size_t k = bench_zipf_next(s->popularity, &s->random);
     s->written[tick] = k;
     s->version[k]++;
     bool events = s->how == BY_EVENT || s->how == BY_EVENT_CLEARING;
@@ -149,11 +149,11 @@ static void begin_tick(simulation *s, size_t tick) {
     }
 }
 
-static void simulate(report *r, const implementation *impl, how h) {
+static void simulate(bench_report *r, const implementation *impl, how h) {
     static simulation s;
     s = (simulation){.impl = impl, .how = h, .random = SEED};
     s.cache = create(impl);
-    s.popularity = zipf_create(SIM_KEYS, ZIPF_EXPONENT);
+    s.popularity = measure_zipf(SIM_KEYS, ZIPF_PERCENT);
     size_t stale = 0;
     for (size_t tick = 0; tick < TICKS; tick++) {
         begin_tick(&s, tick);
@@ -161,33 +161,33 @@ static void simulate(report *r, const implementation *impl, how h) {
             stale += read_one(&s, tick);
         }
         if ((tick + 1) % BUCKET == 0) {
-            report_add(r, impl->label, strategies[h], (tick + 1) * 10,
-                       100 * (double)stale / (BUCKET * READS));
+            measure_add(r, impl->label, strategies[h], (tick + 1) * 10,
+                        100 * (double)stale / (BUCKET * READS));
             stale = 0;
         }
     }
-    zipf_destroy(&s.popularity);
+    bench_zipf_destroy(s.popularity);
     impl->destroy(s.cache);
 }
 
 static void counts(const implementation *impls, size_t count) {
-    report *r = report_create();
+    bench_report *r = measure_report();
     for (size_t i = 0; i < count; i++) {
         for (how h = BY_TIME; h <= BY_VERSION; h++) {
             simulate(r, &impls[i], h);
         }
     }
-    report_print_counts(r, "make plot-9: stale reads, % of all in the half "
-                           "second up to that millisecond");
-    report_destroy(r);
+    measure_print_counts(r, "make plot-9: stale reads, % of all in the half "
+                            "second up to that millisecond");
+    bench_report_destroy(r);
 }
 
 /* -- time per hit ------------------------------------------------------- */
 
 typedef struct questions {
     size_t n;
-    key *keys;
-    key *asked;
+    bench_key *keys;
+    bench_key *asked;
 } questions;
 
 static questions questions_create(size_t n) {
@@ -195,7 +195,7 @@ static questions questions_create(size_t n) {
     questions q = {.n = n, .keys = random_keys(n, &state)};
     q.asked = measure_alloc(ASKS, sizeof *q.asked);
     for (size_t i = 0; i < ASKS; i++) {
-        q.asked[i] = q.keys[measure_random_below(&state, n)];
+        q.asked[i] = q.keys[bench_random_below(&state, n)];
     }
     return q;
 }
@@ -210,12 +210,12 @@ typedef struct payload {
     char text[32];
 } payload;
 
-static payload *payload_of(const key *k) {
+static payload *payload_of(const bench_key *k) {
     payload *p = calloc(1, sizeof *p);
     if (!p) {
         measure_die("no memory");
     }
-    memcpy(p->text, k->text, KEY_LEN);
+    memcpy(p->text, k->text, BENCH_KEY_LEN);
     return p;
 }
 
@@ -229,8 +229,8 @@ typedef struct contender {
     int64_t ns;
 } contender;
 
-static contender filled(const implementation *i, bool bare, const key *keys,
-                        size_t n) {
+static contender filled(const implementation *i, bool bare,
+                        const bench_key *keys, size_t n) {
     contender c = {.implementation = i, .label = bare ? "dict" : i->label};
     c.values = measure_alloc(n, sizeof(payload *));
     c.dict = bare ? i->dict_create(NULL, SEED) : NULL;
@@ -255,7 +255,8 @@ static void contender_end(contender *c, size_t n) {
     free(c->values);
 }
 
-static size_t dict_find_all(const contender *c, const key *asked, size_t n) {
+static size_t dict_find_all(const contender *c, const bench_key *asked,
+                            size_t n) {
     size_t found = 0;
     for (size_t a = 0; a < n; a++) {
         void *value;
@@ -267,7 +268,8 @@ static size_t dict_find_all(const contender *c, const key *asked, size_t n) {
     return found;
 }
 
-static size_t cache_find_all(const contender *c, const key *asked, size_t n) {
+static size_t cache_find_all(const contender *c, const bench_key *asked,
+                             size_t n) {
     size_t found = 0;
     for (size_t a = 0; a < n; a++) {
         void *value;
@@ -280,7 +282,7 @@ static size_t cache_find_all(const contender *c, const key *asked, size_t n) {
     return found;
 }
 
-static void find_all(const contender *c, const key *asked, size_t n) {
+static void find_all(const contender *c, const bench_key *asked, size_t n) {
     size_t found =
         c->dict ? dict_find_all(c, asked, n) : cache_find_all(c, asked, n);
     if (found != n) {
@@ -288,37 +290,44 @@ static void find_all(const contender *c, const key *asked, size_t n) {
     }
 }
 
+typedef struct contest {
+    contender *cs;
+    size_t count;
+    const questions *q;
+} contest;
+
 /* Turns are short, so that whatever else the machine does befalls all alike. */
-static void run_once(report *r, contender *cs, size_t count,
-                     const questions *q) {
-    for (size_t i = 0; i < count; i++) {
-        cs[i].ns = 0;
+static status run_once(void *context, size_t all, bench_report *r) {
+    const contest *c = context;
+    (void)all; /* one for all: they take turns within */
+    for (size_t i = 0; i < c->count; i++) {
+        c->cs[i].ns = 0;
     }
     for (size_t at = 0; at < ASKS; at += TURN) {
-        for (size_t i = 0; i < count; i++) {
-            contender *c = &cs[(i + at / TURN) % count];
-            int64_t start = measure_now_ns();
-            find_all(c, &q->asked[at], TURN);
-            c->ns += measure_now_ns() - start;
+        for (size_t i = 0; i < c->count; i++) {
+            contender *who = &c->cs[(i + at / TURN) % c->count];
+            int64_t start = bench_now_ns();
+            find_all(who, &c->q->asked[at], TURN);
+            who->ns += bench_now_ns() - start;
         }
     }
-    for (size_t i = 0; r && i < count; i++) {
-        report_add(r, cs[i].label, "hit", q->n, (double)cs[i].ns / ASKS);
+    for (size_t i = 0; i < c->count; i++) {
+        measure_add(r, c->cs[i].label, "hit", c->q->n,
+                    (double)c->cs[i].ns / ASKS);
     }
+    return STATUS_OK;
 }
 
-static void time_hits(report *r, const implementation *impls, size_t count,
-                      size_t n) {
+static void time_hits(bench_report *r, const implementation *impls,
+                      size_t count, size_t n) {
     questions q = questions_create(n);
     contender *cs = measure_alloc(count + 1, sizeof *cs);
     for (size_t i = 0; i <= count; i++) {
         cs[i] = filled(&impls[i ? i - 1 : 0], i == 0, q.keys, n);
     }
-    run_once(NULL, cs, count + 1, &q); /* a warm-up */
-    for (size_t run = 0; run < measure_runs(); run++) {
-        fprintf(stderr, "%zu entries, run %zu\n", n, run + 1);
-        run_once(r, cs, count + 1, &q);
-    }
+    fprintf(stderr, "%zu entries\n", n);
+    contest c = {cs, count + 1, &q};
+    measure_interleave(r, 1, run_once, &c);
     for (size_t i = 0; i <= count; i++) {
         contender_end(&cs[i], n);
     }
@@ -326,46 +335,66 @@ static void time_hits(report *r, const implementation *impls, size_t count,
     questions_destroy(&q);
 }
 
-/* A tag that a million entries carry: each run asks once, and cold. */
-static void time_tag(report *r, const implementation *i) {
+/* A tag that a million entries carry. */
+typedef struct tagged {
+    const implementation *impls;
+    versioned **caches;
+    size_t n;
+} tagged;
+
+static versioned *filled_tagged(const implementation *i, size_t n) {
     versioned *v = create(i);
-    size_t n = measure_quick() ? TAGGED / 10 : TAGGED;
-    bytes tag = bytes_of("staff");
     for (size_t k = 0; k < n; k++) {
         if (i->set(v, number_bytes(&k), NULL, 1) != STATUS_OK
-            || i->tag(v, number_bytes(&k), tag) != STATUS_OK) {
+            || i->tag(v, number_bytes(&k), bytes_of("staff")) != STATUS_OK) {
             measure_die("%s: no memory", i->label);
         }
     }
-    for (size_t run = 0; run < measure_runs(); run++) {
-        int64_t start = measure_now_ns();
-        i->invalidate_tag(v, tag);
-        report_add(r, i->label, "invalidate a tag", n,
-                   (double)(measure_now_ns() - start));
+    return v;
+}
+
+static status tag_turn(void *context, size_t who, bench_report *r) {
+    const tagged *t = context;
+    const implementation *i = &t->impls[who];
+    int64_t start = bench_now_ns();
+    i->invalidate_tag(t->caches[who], bytes_of("staff"));
+    measure_add(r, i->label, "invalidate a tag", t->n,
+                (double)(bench_now_ns() - start));
+    return STATUS_OK;
+}
+
+static void time_tags(bench_report *r, const implementation *impls,
+                      size_t count) {
+    size_t n = measure_quick() ? TAGGED / 10 : TAGGED;
+    tagged t = {impls, measure_alloc(count, sizeof(versioned *)), n};
+    for (size_t i = 0; i < count; i++) {
+        t.caches[i] = filled_tagged(&impls[i], n);
     }
-    i->destroy(v);
+    measure_interleave(r, count, tag_turn, &t);
+    for (size_t i = 0; i < count; i++) {
+        impls[i].destroy(t.caches[i]);
+    }
+    free(t.caches);
 }
 
 static void speed(const implementation *impls, size_t count) {
     static const size_t sizes[] = {1000, 10000, 100000};
-    report *r = report_create();
+    bench_report *r = measure_report();
     measure_keep_memory();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         time_hits(r, impls, count, sizes[i]);
     }
-    for (size_t i = 0; i < count; i++) {
-        time_tag(r, &impls[i]);
-    }
-    report_print_times(r, "make bench-9: ns per hit among n keys; ns per "
-                          "invalidation of a tag that n entries carry");
-    report_destroy(r);
+    time_tags(r, impls, count);
+    measure_print_times(r, "make bench-9: ns per hit among n keys; ns per "
+                           "invalidation of a tag that n entries carry");
+    bench_report_destroy(r);
 }
 
 /* -- counts of instructions --------------------------------------------- */
 
 typedef struct ask {
     contender contender;
-    key asked[COUNTED_GETS];
+    bench_key asked[COUNTED_GETS];
 } ask;
 
 static void ask_all(void *context) {
@@ -376,7 +405,7 @@ static void ask_all(void *context) {
 static void one(const implementation *impls, size_t count) {
     static ask a;
     uint64_t state = SEED;
-    key *keys = random_keys(COUNTED_MAX, &state);
+    bench_key *keys = random_keys(COUNTED_MAX, &state);
     for (size_t i = 0; i <= count; i++) {
         for (size_t n = 1; n <= COUNTED_MAX; n *= 4) {
             a.contender = filled(&impls[i ? i - 1 : 0], i == 0, keys, n);

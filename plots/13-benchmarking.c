@@ -10,7 +10,6 @@
  * Python, and beside that program without its two flaws (13-peers.py). */
 #include "measure.h"
 
-#include "bench.h"
 #include "dict.h"
 
 #include <stdio.h>

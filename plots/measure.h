@@ -1,12 +1,12 @@
-/* measure: what every bench of the workbook shares.
+/* measure: what the benches of the workbook share beside bench (lesson 13),
+ * which is what they measure with.
  *
- * A bench loads implementations of a lesson's header (the reference, yours)
- * from shared objects, so that both run in one process, are called in the same
- * way, and take turns with their peers. It notes one figure per run in a
- * report, and the report writes the table that a chart is drawn from.
+ * A bench program loads implementations of a lesson's header (the reference,
+ * yours) from shared objects, so that both run in one process, are called in
+ * the same way, and take turns with their peers.
  *
- * A bench has nobody to hand an error to: what goes wrong ends the program
- * with one line on stderr. */
+ * A bench program has nobody to hand an error to: what goes wrong ends it with
+ * one line on stderr. */
 #ifndef PLOTS_MEASURE_H
 #define PLOTS_MEASURE_H
 
@@ -33,10 +33,7 @@ bool measure_quick(void);
 /* BENCH_RUNS in the environment, or 5; 3 when quick. */
 size_t measure_runs(void);
 
-/* -- time --------------------------------------------------------------- */
-
-/* Nanoseconds since an arbitrary start, by a clock that never goes back. */
-int64_t measure_now_ns(void);
+/* -- memory ------------------------------------------------------------- */
 
 /* Makes malloc keep what it was given. Blocks come from the heap alone and
  * the heap never shrinks, so after one warm-up round nobody pays for page
@@ -46,37 +43,6 @@ void measure_keep_memory(void);
 /* Joins the small blocks that were freed into large ones again, so that the
  * next to run does not inherit the holes of the one before. */
 void measure_tidy_memory(void);
-
-/* -- chance, with a seed ------------------------------------------------ */
-
-/* SplitMix64 (Steele, Lea and Flood, 2014): the same numbers everywhere.
- * state: any seed to start with; moved on by each call. */
-uint64_t measure_random(uint64_t *state);
-
-/* A number from 0 to n - 1. n: far below 2^64, so the bias is nil. */
-size_t measure_random_below(uint64_t *state, size_t n);
-
-#define KEY_LEN 10
-
-/* 10 random characters and zero bytes: a text too. */
-typedef struct key {
-    char text[16];
-} key;
-
-key measure_random_key(uint64_t *state);
-
-/* Zipf's law: the key of rank r comes up with a share of 1 / r^exponent. */
-typedef struct zipf {
-    double *below; /* [i]: the weight of ranks 0 to i together */
-    size_t n;
-} zipf;
-
-zipf zipf_create(size_t n, double exponent);
-
-/* A rank from 0 to n - 1, by inverting the exact distribution. */
-size_t zipf_next(const zipf *z, uint64_t *state);
-
-void zipf_destroy(zipf *z);
 
 /* -- implementations ---------------------------------------------------- */
 
@@ -117,29 +83,5 @@ void measure_print_times(const bench_report *r, const char *what);
 
 /* Writes one value per point to stdout: for counts, which do not vary. */
 void measure_print_counts(const bench_report *r, const char *what);
-
-/* -- results ------------------------------------------------------------ */
-
-typedef struct report report;
-
-report *report_create(void);
-
-/* Notes what one run gave; further runs of the same point join it. */
-void report_add(report *r, const char *implementation, const char *operation,
-                size_t size, double value);
-
-/* Runs a command that prints lines of implementation, operation, size and
- * value, and adds them.
- * Returns: whether the command ended well. */
-bool report_add_from(report *r, const char *command);
-
-/* Writes median, min and max per point to stdout, under a header of two
- * comments: `what` (the make target and the units), and machine and date. */
-void report_print_times(report *r, const char *what);
-
-/* Writes one value per point to stdout: for counts, which do not vary. */
-void report_print_counts(const report *r, const char *what);
-
-void report_destroy(report *r);
 
 #endif
