@@ -61,6 +61,13 @@ fixtures-11-database := postgres
 fixtures-12-api := http
 fixture-libs-http := -lmicrohttpd
 
+# What a lesson's tests watch beside the heap (tests/support/NAME.c), and the
+# functions that the linker sends through it.
+watched-07-threads := moments
+wrapped-heap := malloc calloc realloc free aligned_alloc strdup strndup
+wrapped-moments := pthread_mutex_lock pthread_mutex_trylock \
+    pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait
+
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15c-server
 
@@ -112,8 +119,7 @@ test-flags := -D_GNU_SOURCE
 empty :=
 comma := ,
 space := $(empty) $(empty)
-wrapped := malloc calloc realloc free aligned_alloc strdup strndup
-WRAP := $(wrapped:%=-Wl$(comma)--wrap=%)
+wrap = $(foreach w,heap $(watched-$1),$(wrapped-$w:%=-Wl$(comma)--wrap=%))
 support := check crash heap model work
 
 # -- which lesson is meant: 5, 05, lru and 05-lru are the same ------------------
@@ -162,11 +168,13 @@ runner = runner_$(if $(filter %/check,$1),criterion,plain)
 parts = $(call code-objects,$1,$(call run-lesson,$2),$(call which,$2)) \
     $1/tests/$(call run-lesson,$2)/test.o \
     $(patsubst %,$1/tests/support/%.o,$(support) \
-    $(call fixtures,$(call run-lesson,$2)) $(call runner,$1))
+    $(watched-$(call run-lesson,$2)) $(call fixtures,$(call run-lesson,$2)) \
+    $(call runner,$1))
 define program
 build/$1/$2/run/%: $$$$(call parts,build/$1/$2,$$$$*)
 	@mkdir -p $$(@D)
-	$$Q$1 $(flags-$2) $(WRAP) $$^ -o $$@ $$(call libs,$$(call run-lesson,$$*)) \
+	$$Q$1 $(flags-$2) $$(call wrap,$$(call run-lesson,$$*)) $$^ -o $$@ \
+	    $$(call libs,$$(call run-lesson,$$*)) \
 	    $$(call fixture-libs,$$(call run-lesson,$$*)) $(if $(filter check,$2),-lcriterion) -pthread
 endef
 
