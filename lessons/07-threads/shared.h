@@ -54,7 +54,8 @@
  * [P10] Nobody waits longer than he said, or less long while there is
  *      something to wait for. A jump of the wall clock changes no wait.
  * [P11] A loader that asks for the key that its own thread is loading is told
- *      so, at once.
+ *      so, at once. Once that key was set or deleted there is nothing left to
+ *      wait for, and asking for it is a get like any other.
  * [P12] A set or a delete that comes while a load of its key is running wins:
  *      what that load brings goes to those who waited for it, and is not kept.
  * [P13] A capacity, a number of shards or of milliseconds out of range and a
@@ -149,7 +150,8 @@ bool shared_delete(shared *s, bytes key);
  * STATUS_INVALID: load is NULL or wait_ms negative, nothing was done;
  * STATUS_TIMEOUT: the other thread's load is still running, and goes on;
  * STATUS_DEADLOCK: this thread itself is loading this key, further up its
- * stack; STATUS_NO_MEMORY: nothing was kept; else the loader's own status.
+ * stack, and nobody has set or deleted it since; STATUS_NO_MEMORY: nothing was
+ * kept; else the loader's own status.
  * Two threads whose loaders wait for each other's keys are not found out: the
  * time ends them. */
 status shared_get_or_load(shared *s, bytes key, shared_load load, void *context,

@@ -3,8 +3,9 @@
  * A test is a play on a small stage. The main thread directs; each call of the
  * cache that another thread makes is made by a "hand", one call at a time.
  * What must happen in a certain order is made to: a loader stays inside until
- * the director lets it go, and a get stays in the middle of copying out until
- * the director lifts the curtain (see there). Nobody sleeps and hopes.
+ * the director lets it go, a get stays in the middle of copying out until the
+ * director lifts the curtain (see there), and a hand stops where it holds no
+ * lock until it may go on (support/moments.h). Nobody sleeps and hopes.
  *
  * The director waits for everything with a bound: a call that never ends is a
  * failure that names the call. Hands never judge, since a failed expectation
@@ -14,9 +15,11 @@
  * met there. */
 #include "shared.h"
 
+#include "lru.h"
 #include "support/check.h"
 #include "support/heap.h"
 #include "support/model.h"
+#include "support/moments.h"
 #include "support/work.h"
 
 #include <errno.h>
@@ -103,6 +106,7 @@ static source sources[4];
 
 static status from_source(void *context, bytes key, bytes *value) {
     source *s = context;
+    moments_watch(NULL, NULL); /* hands stop only before the loader runs */
     pthread_mutex_lock(&stage);
     s->calls++;
     s->inside++;
@@ -166,7 +170,10 @@ typedef struct call {
     void *context;
     char *buffer; /* NULL: `text` */
     size_t size;
-    status status; /* from here on: what came */
+    moment stops_at;        /* the hand stops there until it may go on: */
+    size_t stops;           /* at the first such moment, or the second, ... */
+    bool wakes_for_nothing; /* the first wait of the call ends at once */
+    status status;          /* from here on: what came */
     bool found;
     size_t len;
     shared_stats stats;
@@ -202,12 +209,37 @@ typedef struct hand {
     pthread_t thread;
     pid_t id;
     bool alive, busy, quit; /* guarded by the stage, as is the call */
+    bool stopped;           /* so is this */
     bool lost;              /* it did not come back in time */
     bool taken;             /* its call's end was not asked for yet */
     call call;
 } hand;
 
 static hand hands[HANDS];
+
+/* Stands still until the director lets it go on, or has forgotten to. */
+static void stop(hand *h) {
+    struct timespec late = in_ms(2 * patience_ms());
+    pthread_mutex_lock(&stage);
+    h->stopped = true;
+    pthread_cond_broadcast(&stage_changed);
+    while (h->stopped && change_before(&late)) {
+    }
+    h->stopped = false;
+    pthread_mutex_unlock(&stage);
+}
+
+static bool at_moment(void *context, moment m) {
+    hand *h = context;
+    bool for_nothing = m == MOMENT_WAIT && h->call.wakes_for_nothing;
+    if (for_nothing) {
+        h->call.wakes_for_nothing = false;
+    }
+    if (m == h->call.stops_at && h->call.stops > 0 && --h->call.stops == 0) {
+        stop(h);
+    }
+    return for_nothing;
+}
 
 static void *hand_main(void *argument) {
     hand *h = argument;
@@ -216,7 +248,9 @@ static void *hand_main(void *argument) {
     while (!h->quit) {
         if (h->busy) {
             pthread_mutex_unlock(&stage);
+            moments_watch(at_moment, h);
             make(&h->call);
+            moments_watch(NULL, NULL);
             pthread_mutex_lock(&stage);
             h->busy = false;
             pthread_cond_broadcast(&stage_changed);
@@ -239,6 +273,25 @@ static bool free_within(hand *h, int64_t ms) {
     return is_free;
 }
 
+/* Waits until a hand has stopped, or its call has ended. Returns: whether it
+ * has stopped. */
+static bool be_stopped(hand *h) {
+    struct timespec late = in_ms(patience_ms());
+    pthread_mutex_lock(&stage);
+    while (h->busy && !h->stopped && change_before(&late)) {
+    }
+    bool stopped = h->stopped;
+    pthread_mutex_unlock(&stage);
+    return stopped;
+}
+
+static void go_on(hand *h) {
+    pthread_mutex_lock(&stage);
+    h->stopped = false;
+    pthread_cond_broadcast(&stage_changed);
+    pthread_mutex_unlock(&stage);
+}
+
 /* Sends all hands home. One that is stuck in a call of a test that failed is
  * left where it is. */
 static void dismiss_hands(void) {
@@ -247,6 +300,7 @@ static void dismiss_hands(void) {
         if (!h->alive || h->lost) {
             continue;
         }
+        go_on(h);
         if (!free_within(h, 100)) {
             h->lost = true;
             pthread_detach(h->thread);
@@ -376,6 +430,12 @@ static call a_load(shared *s, const char *key, source *from, int64_t wait_ms) {
                   .wait_ms = wait_ms};
 }
 
+static call stopping(moment at, size_t nth, call c) {
+    c.stops_at = at;
+    c.stops = nth;
+    return c;
+}
+
 static call into(char *buffer, size_t size, call c) {
     c.buffer = buffer;
     c.size = size;
@@ -465,6 +525,21 @@ static void want_loaded(const call *c, const char *value, const char *did,
                         const char *likely) {
     want_status(c->status, STATUS_OK, did, likely);
     want_bytes(got_by(c), bytes_of(value), did, likely);
+}
+
+#define NOBODY_WOKE \
+    "nobody woke it: a signal wakes one of those who wait, a broadcast all"
+
+/* Ends the call of one who waited for a load, and judges what it got. */
+static void want_waited(hand *waiter, const char *value, const char *did,
+                        const char *likely) {
+    const call *c = end(waiter, did, NOBODY_WOKE);
+    want_loaded(c, value, did,
+                c->status == STATUS_TIMEOUT
+                    ? "the wait ended at once: its deadline and its condition "
+                      "variable go by different clocks (step 7.7), or it was "
+                      "not begun again after an end without a reason"
+                    : likely);
 }
 
 /* --- the curtain: a get that stops in the middle of copying out ---------- */
@@ -611,18 +686,21 @@ static void meet(kind reader, shared *s, call other, const char *did) {
 /* --- 7.1: create and destroy --------------------------------------------- */
 
 TEST(create_refuses_what_no_cache_can_have, "P13", "7.1") {
-    const size_t refused[][2] = {
-        {0, 1}, {1, 0},        {0, 0},
-        {3, 4}, {SIZE_MAX, 1}, {100000, SHARED_SHARDS_MAX + 1}};
+    const size_t refused[][2] = {{0, 1},        {1, 0},
+                                 {0, 0},        {3, 4},
+                                 {SIZE_MAX, 1}, {100000, SHARED_SHARDS_MAX + 1},
+                                 {SIZE_MAX, 8}, {LRU_CAPACITY_MAX + 1, 2}};
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
         shared *untouched = (shared *)&sources[0];
         shared *s = untouched;
         const char *did = text("shared_create(%zu, %zu, 42, &s)", refused[i][0],
                                refused[i][1]);
+        heap_fail_at(1); /* what is not refused is not made either */
         want_status(shared_create(refused[i][0], refused[i][1], 42, &s),
                     STATUS_INVALID, did,
-                    "each shard needs room for one entry at least, and there "
-                    "is one shard at least");
+                    "each shard needs room for one entry at least, there is "
+                    "one shard at least, and the bound of the capacity is for "
+                    "the whole cache");
         want_pointer(s, untouched, text("%s, look at s", did),
                      "*out is written on STATUS_OK only");
     }
@@ -673,8 +751,13 @@ TEST(a_get_copies_out_what_was_set, "P1", "7.2") {
     want_text(get(s, "name"), "Alice",
               "set name=Alice, overwrite the caller's memory, get name",
               "set must copy the value, not keep the caller's pointer");
-    want_text(get(s, "nobody"), NULL, "set name=Alice, get nobody",
-              "a key that was never set is a miss");
+    call absent = a_get(s, "nobody");
+    absent.len = 77;
+    const call *missed = do_call(absent);
+    want_status(missed->status, STATUS_MISS, "set name=Alice, get nobody",
+                "a key that was never set is a miss");
+    want_int(missed->len, 77, "set name=Alice, get nobody, look at len",
+             "on a miss *len must not be written");
     set(s, "name", "Bob");
     want_text(get(s, "name"), "Bob", "set name=Alice, set name=Bob, get name",
               "the second set must replace the value");
@@ -802,6 +885,27 @@ TEST(keys_are_spread_over_the_shards, "P4", "7.2") {
     finish(s);
 }
 
+/* Each shard has room for one, so what is left counts the shards in use. Of
+ * three keys per shard about one shard in twenty gets none. */
+TEST(many_shards_are_all_in_use, "P4", "7.2") {
+    size_t shards = test_scale(512, 64), there = 0;
+    shared *s = fresh(shards, shards);
+    for (size_t i = 0; i < 3 * shards; i++) {
+        set(s, text("key-%zu", i), "v");
+    }
+    for (size_t i = 0; i < 3 * shards; i++) {
+        there += has(s, text("key-%zu", i));
+    }
+    want_that(there > shards * 3 / 4,
+              "create with capacity %zu in as many shards, set %zu keys, count "
+              "those that are still there\n"
+              "wanted  nearly %zu\ngot     %zu\n"
+              "likely  only some of the shards are ever chosen: a few bits of "
+              "the hash are too few for many shards",
+              shards, 3 * shards, shards, there);
+    finish(s);
+}
+
 TEST(a_set_never_changes_a_value_that_is_being_copied, "P2", "7.2") {
     shared *s = fresh(4, 1);
     meet(GET, s, a_set(s, "x", long_value('B')),
@@ -885,9 +989,9 @@ TEST(without_memory_a_set_changes_nothing, "P14", "7.2") {
 }
 
 /* By the director alone, so that every step counted is its own. */
-static double steps_per_get(size_t count) {
+static double steps_per_get(size_t count, size_t shards) {
     enum { ASKED = 100 };
-    shared *s = create(count * 4, 4);
+    shared *s = create(count * 2, shards);
     char buffer[8];
     size_t len;
     for (size_t i = 0; i < count; i++) {
@@ -907,12 +1011,20 @@ static double steps_per_get(size_t count) {
 
 TEST(a_hit_is_as_cheap_in_a_large_cache, "P15", "7.2") {
     size_t many = test_scale(4000, 1000);
-    double few_steps = steps_per_get(100), many_steps = steps_per_get(many);
+    double few_steps = steps_per_get(100, 4);
+    double many_steps = steps_per_get(many, 4);
     want_that(many_steps <= 3 * few_steps + 10,
               "get a key among 100, and among %zu\n"
               "wanted  as many steps\ngot     %.0f and %.0f\n"
               "likely  a walk over all entries, or all shards",
               many, few_steps, many_steps);
+    double spread_steps = steps_per_get(many, 64);
+    want_that(spread_steps <= 1.5 * many_steps + 10,
+              "get a key among %zu, in 4 shards and in 64\n"
+              "wanted  no more steps\ngot     %.0f and %.0f\n"
+              "likely  the shard and the bucket of its lru are chosen by the "
+              "same bits of the hash, so each lru uses one bucket in 64",
+              many, many_steps, spread_steps);
 }
 
 /* --- 7.3: delete -----------------------------------------------------------
@@ -1061,8 +1173,13 @@ TEST(a_failure_is_passed_on_and_not_kept, "P7", "7.5") {
         source *from = failing_source(failures[i]);
         const char *did =
             text("get_or_load x; its loader says %s", status_name(failures[i]));
-        want_status(load(s, "x", from)->status, failures[i], did,
+        call ask = a_load(s, "x", from, 0);
+        ask.len = 77;
+        const call *c = do_call(ask);
+        want_status(c->status, failures[i], did,
                     "the loader's status must come back as it is");
+        want_int(c->len, 77, text("%s; look at len", did),
+                 "without a value *len must not be written");
         want_text(get(s, "x"), NULL, text("%s; get x", did),
                   "a failure must not be kept");
         load(s, "x", from);
@@ -1076,21 +1193,26 @@ TEST(a_failure_is_passed_on_and_not_kept, "P7", "7.5") {
 }
 
 TEST(loads_are_counted, "P6", "7.5") {
-    const char *did = "load a, fail to load b, get a and b, load a";
+    const char *did = "load a, fail to load b, find that the source has no c, "
+                      "get a, b and c, load a";
     shared *s = fresh(10, 2);
     load(s, "a", source_of("1"));
     load(s, "b", failing_source(STATUS_BACKEND));
+    load(s, "c", failing_source(STATUS_MISS));
     get(s, "a");
     get(s, "b");
+    get(s, "c");
     load(s, "a", source_of("2"));
     shared_stats stats = statistics(s);
-    want_count(stats.hits, 2, "hits", did, "get_or_load is a get, too");
-    want_count(stats.misses, 3, "misses", did,
-               "each call is counted once: one that loads is one miss");
-    want_count(stats.loads, 2, "loads", did,
+    const char *once = "each get_or_load counts once, by its first look: "
+                       "reading the loaded value back with lru_get counts "
+                       "again, and not looking with lru_get does not count";
+    want_count(stats.hits, 2, "hits", did, once);
+    want_count(stats.misses, 5, "misses", did, once);
+    want_count(stats.loads, 3, "loads", did,
                "each loader that was called is counted");
-    want_count(stats.failures, 1, "failures", did,
-               "a loader that brought no value is counted");
+    want_count(stats.failures, 2, "failures", did,
+               "a loader that brought no value is counted, a miss too");
     want_count(stats.joins, 0, "joins", did, "nobody has waited");
     finish(s);
 }
@@ -1236,7 +1358,7 @@ TEST(threads_that_miss_together_load_once, "P9", "7.6") {
     want_loaded(end(loader, did, LEFT_LOCKED), "once", did,
                 "the loading thread gets what it loaded");
     for (size_t i = 0; i < WAITERS; i++) {
-        want_loaded(end(waiters[i], did, "nobody woke it"), "once", did,
+        want_waited(waiters[i], "once", did,
                     "all who wait are woken, and get what was loaded");
     }
     want_int(from->calls, 1, text("%s, count the loads", did),
@@ -1258,15 +1380,90 @@ TEST(a_failed_load_wakes_all_who_wait, "P9", "7.6") {
     want_status(end(loader, did, LEFT_LOCKED)->status, STATUS_BACKEND, did,
                 "the loader's status must come back as it is");
     for (size_t i = 0; i < WAITERS; i++) {
-        want_status(end(waiters[i], did, "nobody woke it")->status,
-                    STATUS_BACKEND, did,
-                    "a failure, too, ends the wait, and all hear of it");
+        want_status(end(waiters[i], did, NOBODY_WOKE)->status, STATUS_BACKEND,
+                    did, "a failure, too, ends the wait, and all hear of it");
     }
     want_int(from->calls, 1, text("%s, count the loads", did),
              "those who waited must not each ask the failing source again");
     want_loaded(load(s, "x", source_of("back")), "back",
                 text("%s; get_or_load x", did),
                 "the failed load must be forgotten, the next one is new");
+    finish(s);
+}
+
+/* One thread stops at each moment before its loader runs at which it holds no
+ * lock, and there another one makes the whole call, unless it finds a load that
+ * it can wait for. */
+TEST(nobody_slips_in_between_look_and_announce, "P9", "7.6") {
+    const char *did = "get_or_load x; before its loader runs, while it holds "
+                      "no lock, get_or_load x in another thread";
+    bool stopped = true;
+    for (size_t nth = 1; stopped && nth < 20; nth++) {
+        shared *s = fresh(10, 1);
+        source *from = source_of("once");
+        call ask = a_load(s, "x", from, LONG_WAIT_MS);
+        hand *first = begin(stopping(MOMENT_UNLOCKED, nth, ask));
+        stopped = be_stopped(first);
+        hand *second = stopped ? begin(ask) : NULL;
+        if (second) {
+            settle(second);
+            go_on(first);
+            want_waited(second, "once", did, "both get what was loaded");
+        }
+        want_loaded(end(first, did, LEFT_LOCKED), "once", did,
+                    "both get what was loaded");
+        want_int(calls_of(from), 1, text("%s, count the loads", did),
+                 "a thread that misses must find the load that another one has "
+                 "begun: look into the cache, look for a load and list the own "
+                 "one without opening the lock in between");
+        finish(s);
+    }
+}
+
+TEST(a_wait_that_ends_without_a_reason_goes_on, "P9", "7.6") {
+    const char *did = "while one thread loads x, another one waits for it; "
+                      "its wait ends without a reason";
+    shared *s = fresh(10, 1);
+    source *from = source_of("once");
+    be_written(STATISTICS);
+    hand *loader = held_load(s, "x", from);
+    call ask = a_load(s, "x", from, LONG_WAIT_MS);
+    ask.wakes_for_nothing = true;
+    hand *waiter = begin(ask);
+    be_joined(s, 1, from, did);
+    settle(waiter);
+    let_go(from);
+    want_loaded(end(waiter, did, NOBODY_WOKE), "once", did,
+                "POSIX allows such an end: wait in a loop, until the load is "
+                "done");
+    want_loaded(end(loader, did, LEFT_LOCKED), "once", did,
+                "the load itself has not failed");
+    finish(s);
+}
+
+/* The waiter stops when it was woken and does not have the lock again yet. */
+TEST(who_wakes_late_still_gets_what_was_loaded, "P9", "7.6") {
+    const char *did = "capacity 1: one thread loads x, another one waits for "
+                      "it; before that one runs again, set y";
+    shared *s = fresh(1, 1);
+    source *from = source_of("once");
+    be_written(SET);
+    be_written(STATISTICS);
+    hand *loader = held_load(s, "x", from);
+    call ask = a_load(s, "x", from, LONG_WAIT_MS);
+    hand *waiter = begin(stopping(MOMENT_WOKEN, 1, ask));
+    be_joined(s, 1, from, did);
+    let_go(from);
+    be_stopped(waiter);
+    set(s, "y", "evicts x");
+    go_on(waiter);
+    want_waited(waiter, "once", did,
+                "the cache has given up the value meanwhile: take it from the "
+                "load, which holds it until the last one who waits has it");
+    want_loaded(end(loader, did, LEFT_LOCKED), "once", did,
+                "the load itself has not failed");
+    want_int(from->calls, 1, text("%s, count the loads", did),
+             "whoever waited for a load does not load again");
     finish(s);
 }
 
@@ -1291,7 +1488,7 @@ static void try_to_load(void *context) {
     settle(both[1]); /* until it waits, or loads itself, or has failed */
     let_go(a->from);
     for (size_t i = 0; i < 2; i++) {
-        const call *c = end(both[i], did, "nobody woke it");
+        const call *c = end(both[i], did, NOBODY_WOKE);
         if (c->status != STATUS_NO_MEMORY || !heap_has_failed()) {
             want_loaded(c, "loaded", did,
                         "either the value or no memory: nothing else");
@@ -1376,9 +1573,10 @@ int timespec_get(struct timespec *t, int base) {
 
 /* Waits for a held load of x, in vain. Returns: how long it took, in ms. */
 static int64_t wait_in_vain(int64_t wait_ms) {
-    const char *did = text("while a loader of x is busy, get_or_load x with "
-                           "wait_ms = %lld",
-                           (long long)wait_ms);
+    char did[80];
+    snprintf(did, sizeof did,
+             "while a loader of x is busy, get_or_load x with wait_ms = %lld",
+             (long long)wait_ms);
     shared *s = fresh(10, 1);
     source *from = source_of("late");
     hand *loader = held_load(s, "x", from);
@@ -1424,23 +1622,53 @@ TEST(a_jump_of_the_wall_clock_changes_no_wait, "P10", "7.7") {
               (long long)took);
 }
 
+/* The waiter stops when its time is over and it does not have the lock yet. */
+TEST(a_load_that_ends_with_the_time_is_no_timeout, "P10", "7.7") {
+    const char *did = "wait 1 ms for a load of x; the load ends after that, "
+                      "but before the waiter has the lock again";
+    shared *s = fresh(10, 1);
+    source *from = source_of("in time");
+    be_written(GET);
+    hand *loader = held_load(s, "x", from);
+    hand *waiter = begin(stopping(MOMENT_WOKEN, 1, a_load(s, "x", from, 1)));
+    bool stopped = be_stopped(waiter);
+    let_go(from);
+    int64_t late = now_ms() + patience_ms();
+    while (!has(s, "x") && now_ms() < late) {
+    }
+    settle(loader);
+    go_on(waiter);
+    const call *c = end(waiter, did, LEFT_LOCKED);
+    if (stopped) {
+        want_loaded(c, "in time", did,
+                    "a timeout says that the load is still running: what the "
+                    "wait returned tells less than whether it is done");
+    }
+    want_loaded(end(loader, did, LEFT_LOCKED), "in time", did,
+                "the load itself has not failed");
+    finish(s);
+}
+
 TEST(the_longest_wait_is_no_short_one, "P10", "7.7") {
-    const int64_t waits[] = {INT64_MAX, INT64_MAX / 1000, 86400000};
+    static const struct {
+        int64_t ms;
+        const char *did;
+    } waits[] = {
+        {INT64_MAX, "wait for a load with wait_ms = INT64_MAX"},
+        {INT64_MAX / 1000, "wait for a load with wait_ms = INT64_MAX / 1000"},
+        {86400000, "wait for a load with wait_ms = a day"}};
     for (size_t i = 0; i < 3; i++) {
-        const char *did = text("while a loader of x is busy, get_or_load x "
-                               "with wait_ms = %lld",
-                               (long long)waits[i]);
         shared *s = fresh(10, 1);
         source *from = source_of("in time");
         be_written(STATISTICS);
         hand *loader = held_load(s, "x", from);
-        hand *waiter = begin_load(s, "x", from, waits[i]);
-        be_joined(s, 1, from, did);
+        hand *waiter = begin_load(s, "x", from, waits[i].ms);
+        be_joined(s, 1, from, waits[i].did);
         settle(waiter);
         let_go(from);
-        end(loader, did, LEFT_LOCKED);
-        want_loaded(end(waiter, did, "nobody woke it"), "in time", did,
-                    "now + wait_ms must not overflow");
+        end(loader, waits[i].did, LEFT_LOCKED);
+        want_loaded(end(waiter, waits[i].did, NOBODY_WOKE), "in time",
+                    waits[i].did, "now + wait_ms must not overflow");
         finish(s);
     }
 }
@@ -1535,13 +1763,41 @@ TEST(a_delete_during_a_load_wins, "P12", "7.8") {
     want_loaded(end(loader, did, LEFT_LOCKED), "old", did,
                 "those who were there before get what was loaded");
     for (size_t i = 0; i < WAITERS; i++) {
-        want_loaded(end(waiters[i], did, "nobody woke it"), "old", did,
+        want_waited(waiters[i], "old", did,
                     "those who waited get what was loaded, though the cache "
                     "does not keep it");
     }
     want_text(get(s, "x"), NULL, text("%s, let the load end, get x", did),
               "the load began before the delete: it must not bring back what "
               "was deleted");
+    finish(s);
+}
+
+/* Inside a loader of x: deletes x, then asks for it. */
+static void delete_and_ask(source *from) {
+    shared_delete(from->cache, bytes_of(from->text));
+    ask_for_own_key(from);
+}
+
+TEST(a_loader_that_deletes_its_key_may_ask_for_it, "P11", "7.8") {
+    const char *did = "a loader of x deletes x, then asks for x";
+    shared *s = fresh(10, 2);
+    be_written(DELETE);
+    sources[1] = (source){.value = "new"};
+    source *from = source_of("old");
+    from->also = delete_and_ask;
+    from->cache = s;
+    from->other = &sources[1];
+    strcpy(from->text, "x");
+    const call *c =
+        end(begin_load(s, "x", from, 50), did, "it waits for itself");
+    want_status(from->saw, STATUS_OK, did,
+                "who comes after the delete gets a new load, the own thread "
+                "too: there is nothing to wait for");
+    want_loaded(c, "old", did, "the outer load ends as ever");
+    want_text(get(s, "x"), "new", text("%s; get x", did),
+              "the outer load began before the delete and is not kept, the "
+              "inner one began after it and is");
     finish(s);
 }
 
