@@ -43,8 +43,9 @@
  *      few steps for one entry and for a million; no other entry is touched. A
  *      hidden entry is as good as gone, and is freed when it is met. Tags on
  *      what is set later hide nothing of it.
- * [P6] An entry may carry many tags, and any of them hides it. An update keeps
- *      them. A tag that no entry carries takes no memory.
+ * [P6] An entry may carry many tags, each once, and any of them hides it. An
+ *      update keeps them. A tag that no entry carries takes no memory, and to
+ *      give an entry a tag again takes none.
  * [P7] A miss hands out a lease. An invalidation of the key, of any tag or of
  *      all voids it, and a set with a void lease is refused: it may store what
  *      was read before the change. An invalidation of another key voids a lease
@@ -57,7 +58,8 @@
  *      update allocate nothing.
  * [P11] What one cache invalidates, every cache connected to the same channel
  *      forgets as soon as Redis has delivered it: at its next get, set with a
- *      lease or poll. Its own events do not come back to it.
+ *      lease or poll. Its own events do not come back to it, and those of
+ *      others it does not tell on.
  * [P12] A cache that lost its connection forgets everything before it serves
  *      again, for it may have missed events; also when the connection was back
  *      before anyone looked. Without a connection it keeps nothing, and no get

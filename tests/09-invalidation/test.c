@@ -2,6 +2,7 @@
  * each can be told from every other and its destruction counted. */
 #include "versioned.h"
 
+#include "bus.h"
 #include "support/check.h"
 #include "support/crash.h"
 #include "support/heap.h"
@@ -83,14 +84,20 @@ static bool has(versioned *v, const char *key) {
     return versioned_get(v, bytes_of(key), 0, NULL, NULL) == STATUS_OK;
 }
 
-/* The lease of a get that must miss. */
+/* The lease of a get that must miss: the key is not held, or in the version
+ * before at_least. */
 static uint64_t miss(versioned *v, const char *key, uint64_t at_least) {
     uint64_t lease = 0;
     status s = versioned_get(v, bytes_of(key), at_least, NULL, &lease);
-    want_status(s, STATUS_MISS, text("get %s, to be given a lease", key),
-                "the key is not held in that version");
-    want_true(lease != 0, text("get %s: a miss; look at the lease", key),
-              "every miss hands out a lease, and none is 0");
+    const char *did =
+        at_least ? text("%s is held in version %llu; get it of at least %llu",
+                        key, (unsigned long long)at_least - 1,
+                        (unsigned long long)at_least)
+                 : text("get %s, which is not held", key);
+    want_status(s, STATUS_MISS, did, "the key is not held in that version");
+    want_true(lease != 0, text("%s; look at the lease", did),
+              at_least ? "too old is a miss as well, and gets a lease"
+                       : "every miss hands out a lease, and none is 0");
     return lease;
 }
 
@@ -147,6 +154,10 @@ TEST(a_set_value_is_found_and_a_miss_writes_nothing, "P1", "9.2") {
                 "set a, set b, get c", "c was never set");
     want_pointer(value, &cells[9], "get a key that is missing, look at value",
                  "on a miss *value must not be written");
+    want_status(versioned_get(v, bytes_of("a"), 0, NULL, NULL), STATUS_OK,
+                "set a, set b, get a with a value of NULL",
+                "who only asks whether the key is there passes NULL: look "
+                "before you write");
     want_int(versioned_count(v), 2, "set a, set b, count",
              "two keys are two entries");
     versioned_destroy(v);
@@ -642,6 +653,27 @@ TEST(a_tag_that_nobody_carries_takes_no_memory, "P6", "9.5") {
     versioned_destroy(v);
 }
 
+TEST(a_tag_given_again_takes_no_memory, "P6", "9.5") {
+    versioned *v = fresh();
+    set(v, "a", &cells[0], 1);
+    tag(v, "a", "paris");
+    tag(v, "a", "staff");
+    size_t blocks = heap_live_blocks(), size = heap_live_bytes();
+    for (size_t i = 0; i < 1000; i++) {
+        tag(v, "a", i % 2 ? "paris" : "staff");
+    }
+    want_int(heap_live_blocks() - blocks, 0,
+             "tag a with paris and with staff, 500 times more each; blocks on "
+             "the heap, beside those after the first time",
+             "once is enough: look whether the entry carries the tag already");
+    want_int(heap_live_bytes() - size, 0, "the same; bytes on the heap",
+             "once is enough: look whether the entry carries the tag already");
+    invalidate_tag(v, "paris");
+    want_false(has(v, "a"), "the same; invalidate paris, get a",
+               "it carries the tag");
+    versioned_destroy(v);
+}
+
 static size_t steps_to_invalidate(size_t entries) {
     versioned *v = fresh();
     for (size_t i = 0; i < entries; i++) {
@@ -695,6 +727,7 @@ TEST(without_memory_tag_says_so_and_changes_nothing, "P9", "9.5") {
         versioned *v = fresh();
         set(v, "a", &cells[0], 1);
         tag(v, "a", "paris");
+        size_t blocks = heap_live_blocks();
         heap_fail_at(n);
         status s = versioned_tag(v, bytes_of("a"), bytes_of(LONG_KEY));
         bool failed = heap_has_failed();
@@ -702,6 +735,12 @@ TEST(without_memory_tag_says_so_and_changes_nothing, "P9", "9.5") {
         want_status(s, failed ? STATUS_NO_MEMORY : STATUS_OK,
                     text("tag a while allocation %zu fails", n),
                     "the results of malloc and of dict_set must be looked at");
+        want_that(!failed || heap_live_blocks() == blocks,
+                  "tag a while allocation %zu fails; blocks on the heap\n"
+                  "wanted  %zu, as before\ngot     %zu\n"
+                  "likely  a tag that was made stays behind with no entry to "
+                  "carry it, or half a mark does",
+                  n, blocks, heap_live_blocks());
         want_true(has(v, "a"), "the same; get a", "the entry must stay");
         invalidate_tag(v, LONG_KEY);
         want_int(has(v, "a"), failed, "the same; invalidate that tag, get a",
@@ -1150,7 +1189,10 @@ TEST(a_message_that_is_not_understood_may_mean_anything, "P13", "9.7") {
         uint64_t lease = miss(v, "b", 0);
         subscribe(v, &ear, NULL);
         publish_raw(server, messages[i]);
-        want_false(has(v, "a"), text("publish %s, get a", messages[i]),
+        want_status(versioned_poll(v), STATUS_OK,
+                    text("publish %s, poll", messages[i]),
+                    "the connection stands, whatever was said over it");
+        want_false(has(v, "a"), text("publish %s, poll, get a", messages[i]),
                    "a later version of this program may have said something "
                    "about a: what is not understood voids everything");
         want_text(ear.heard, "all ", "the same: what a subscriber heard",
@@ -1182,9 +1224,11 @@ TEST(two_caches_agree_after_a_write, "P11", "9.8") {
                "two caches hold a; one invalidates it, the other one gets it",
                "an invalidation must be published, and a get must first "
                "handle what has arrived");
-    want_pointer(get(writer, "a", 2), &cells[5],
-                 "invalidate a, set a in version 2, get a in the same cache",
-                 "our own event came back to us and took the new value away");
+    want_pointer(
+        get(writer, "a", 2), &cells[5],
+        "invalidate a, set a in version 2, get a in the same cache",
+        "our own event came back to us, by itself or told on by others, "
+        "and took the new value away");
     want_true(has(reader, "other"), "the same; the reader gets another key",
               "only the key that was named goes");
     versioned_invalidate(writer, odd);
@@ -1262,6 +1306,77 @@ TEST(events_of_others_are_heard_once_and_in_order, "P8", "9.8") {
               "back");
     versioned_destroy(reader);
     versioned_destroy(writer);
+    redis_stop(server);
+}
+
+TEST(who_has_spoken_still_hears_others, "P11", "9.8") {
+    redis *server = server_for_test();
+    versioned *one = joined(server), *other = joined(server);
+    invalidate(one, "z");
+    set(one, "a", &cells[0], 1);
+    invalidate(other, "a");
+    settle(server);
+    want_false(
+        has(one, "a"),
+        "invalidate z, set a; another cache invalidates a; get a",
+        "who publishes must still hear the others: leave out what carries "
+        "all BUS_ORIGIN_LEN characters of the own origin, nothing else");
+    set(other, "b", &cells[1], 1);
+    invalidate(one, "b");
+    settle(server);
+    want_false(
+        has(other, "b"),
+        "the other one, which has spoken too, sets b; we invalidate b; "
+        "it gets b",
+        "who publishes must still hear the others: leave out what carries "
+        "all BUS_ORIGIN_LEN characters of the own origin, nothing else");
+    versioned_destroy(other);
+    versioned_destroy(one);
+    redis_stop(server);
+}
+
+/* The kind of the next message on a bare line to the channel, and what stands
+ * behind the origin, as k(a); "" when none comes. */
+static const char *next_on(bus *line) {
+    const char *message = NULL;
+    size_t len = 0;
+    bus_event event = bus_next(line, &message, &len);
+    if (event == BUS_NOTHING && bus_wait(line)) {
+        event = bus_next(line, &message, &len);
+    }
+    if (event != BUS_MESSAGE || len <= BUS_ORIGIN_LEN) {
+        return event == BUS_MESSAGE ? text("%.*s", (int)len, message) : "";
+    }
+    return text("%c(%.*s)", message[0], (int)(len - 1 - BUS_ORIGIN_LEN),
+                message + 1 + BUS_ORIGIN_LEN);
+}
+
+/* Somebody who only listens counts what is said on the channel. */
+TEST(what_is_heard_is_not_told_on, "P11", "9.8") {
+    redis *server = server_for_test();
+    versioned *one = joined(server), *other = joined(server);
+    bus *line = bus_create(redis_path(server), CHANNEL, TIMEOUT_MS);
+    want_true(line && bus_call(line) && bus_wait(line), "listen to the channel",
+              "the server is gone");
+    next_on(line); /* that the line is subscribed */
+    invalidate(one, "a");
+    invalidate_tag(one, "staff");
+    settle(server);
+    versioned_poll(other);
+    versioned_poll(one);
+    publish_raw(server, "end");
+    static const char *const want[] = {"k(a)", "t(staff)", "end"};
+    for (size_t i = 0; i < 3; i++) {
+        want_text(next_on(line), want[i],
+                  text("invalidate a and the tag staff; another cache polls: "
+                       "message %zu on the channel",
+                       i + 1),
+                  "each invalidation is published once, by who made it: what "
+                  "was heard from others must not be published again");
+    }
+    bus_destroy(line);
+    versioned_destroy(other);
+    versioned_destroy(one);
     redis_stop(server);
 }
 
@@ -1362,8 +1477,10 @@ TEST(a_cache_that_lost_its_connection_keeps_nothing, "P12", "9.9") {
     want_status(versioned_invalidate(v, bytes_of("a")), STATUS_BACKEND,
                 "kill Redis, invalidate a",
                 "the others have not heard of it, and the caller must know");
-    want_text(ear.heard, "all k(a) ", "the same: what a subscriber heard",
-              "here the invalidation takes effect all the same");
+    want_text(ear.heard, "all k(a) ",
+              "kill Redis, poll, invalidate a: what a subscriber heard",
+              "VERSIONED_ALL once when the connection was lost, then the "
+              "invalidation");
     versioned_destroy(v);
     redis_stop(server);
 }

@@ -34,6 +34,8 @@ cost() {
     if [ "$n" = 2 ]; then
         bench_1=$(dirname "$bench")/01-introduction
         sh plots/instructions.sh '' "$bench_1" kv_get "kv=$kv"
+    elif [ "$n" = 9 ]; then
+        sh plots/instructions.sh '' "$bench" dict_get "dict=$reference"
     fi
 }
 
