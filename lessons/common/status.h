@@ -16,6 +16,7 @@ typedef enum status {
     STATUS_DEADLOCK,  /* waiting would never have ended */
     STATUS_TOO_LARGE, /* more than a stated bound */
     STATUS_STALE,     /* older than what is held, or asked for too long ago */
+    STATUS_LOST,      /* the other side went away in mid-call: done, or not */
 } status;
 
 /* The status as a word for people. Returns: a string that lives for ever. */
@@ -30,6 +31,7 @@ static inline const char *status_name(status s) {
     case STATUS_DEADLOCK: return "would deadlock";
     case STATUS_TOO_LARGE: return "too large";
     case STATUS_STALE: return "stale";
+    case STATUS_LOST: return "connection lost";
     }
     return "unknown status";
 }
