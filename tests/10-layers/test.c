@@ -1605,7 +1605,7 @@ TEST(no_mix_of_calls_and_failures_brings_back_the_old, "P8", "10.8") {
 
 /* --- 10.9: Redis --------------------------------------------------------- */
 
-enum { TIMEOUT_MS = 3000, SHORT_MS = 40 };
+enum { TIMEOUT_MS = 3000, SHORT_MS = 250 };
 
 static redis *server_for_test(void) {
     signal(SIGPIPE, SIG_IGN);
