@@ -21,7 +21,7 @@
 #include <time.h>
 
 #define SEED 42
-#define ZIPF_EXPONENT 0.99
+#define ZIPF_PERCENT 99
 
 enum { COUNTED_GETS = 1024, COUNTED_MAX = 1 << 16, VALUE_LEN = 100 };
 enum { TIMEOUT_MS = 5000, DAY_MS = 86400000 };
@@ -68,29 +68,29 @@ static void must(status s, const char *did) {
     }
 }
 
-static bytes key_bytes(const key *k) {
-    return (bytes){k->text, KEY_LEN};
+static bytes key_bytes(const bench_key *k) {
+    return (bytes){k->text, BENCH_KEY_LEN};
 }
 
-static key *random_keys(size_t n, uint64_t *state) {
-    key *keys = measure_alloc(n, sizeof *keys);
+static bench_key *random_keys(size_t n, uint64_t *state) {
+    bench_key *keys = measure_alloc(n, sizeof *keys);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = measure_random_key(state);
+        keys[i] = bench_random_key(state);
     }
     return keys;
 }
 
 /* The value of a key: the key itself, at the head of 100 bytes. */
-static bytes value_of(const key *k) {
+static bytes value_of(const bench_key *k) {
     static char value[VALUE_LEN];
-    memcpy(value, k->text, KEY_LEN);
+    memcpy(value, k->text, BENCH_KEY_LEN);
     return (bytes){value, VALUE_LEN};
 }
 
 static status load_one(void *context, bytes k, bytes *value) {
     (void)context;
-    key asked;
-    memcpy(asked.text, k.data, KEY_LEN);
+    bench_key asked;
+    memcpy(asked.text, k.data, BENCH_KEY_LEN);
     *value = value_of(&asked);
     return STATUS_OK;
 }
@@ -121,23 +121,23 @@ static layers *join(const implementation *i, const layer *levels,
 
 enum { SIM_KEYS = 100000, SIM_LEVEL_2 = 20000, SIM_GETS = 400000 };
 
-static void count_size(report *r, const implementation *i, const key *keys,
-                       size_t capacity) {
+static void count_size(bench_report *r, const implementation *i,
+                       const bench_key *keys, size_t capacity) {
     static const char *const names[] = {"L1", "L2", "source"};
     layer source = {.get = load_one};
     layers *l = join(
         i, (const layer[]){memory(i, capacity), memory(i, SIM_LEVEL_2), source},
         3);
     uint64_t random = SEED;
-    zipf z = zipf_create(SIM_KEYS, ZIPF_EXPONENT);
+    bench_zipf *z = measure_zipf(SIM_KEYS, ZIPF_PERCENT);
     for (size_t n = 0; n < SIM_GETS; n++) {
-        bytes k = key_bytes(&keys[zipf_next(&z, &random)]);
+        bytes k = key_bytes(&keys[bench_zipf_next(z, &random)]);
         must(i->get(l, k, NULL, NULL), "layers_get");
     }
-    zipf_destroy(&z);
+    bench_zipf_destroy(z);
     for (size_t level = 1; level <= 3; level++) {
-        report_add(r, i->label, names[level - 1], capacity,
-                   100 * (double)i->statistics(l, level).hits / SIM_GETS);
+        measure_add(r, i->label, names[level - 1], capacity,
+                    100 * (double)i->statistics(l, level).hits / SIM_GETS);
     }
     i->destroy(l);
 }
@@ -146,16 +146,16 @@ static void counts(const implementation *impls, size_t count) {
     static const size_t sizes[] = {10,   30,   100,   300,  1000,
                                    3000, 6000, 10000, 20000};
     uint64_t state = SEED;
-    key *keys = random_keys(SIM_KEYS, &state);
-    report *r = report_create();
+    bench_key *keys = random_keys(SIM_KEYS, &state);
+    bench_report *r = measure_report();
     for (size_t i = 0; i < count; i++) {
         for (size_t s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
             count_size(r, &impls[i], keys, sizes[s]);
         }
     }
-    report_print_counts(r, "make plot-10: gets answered by each level, % of "
-                           "all, against entries of level 1");
-    report_destroy(r);
+    measure_print_counts(r, "make plot-10: gets answered by each level, % of "
+                            "all, against entries of level 1");
+    bench_report_destroy(r);
     free(keys);
 }
 
@@ -171,7 +171,8 @@ typedef struct contender {
     int64_t ns;
 } contender;
 
-static void check(const contender *c, const key *asked, const void *value) {
+static void check(const contender *c, const bench_key *asked,
+                  const void *value) {
     if (!value || memcmp(value, asked->text, 8) != 0) {
         measure_die("%s: not the value of its key", c->label);
     }
@@ -183,7 +184,7 @@ typedef struct sized {
     char data[VALUE_LEN];
 } sized;
 
-static void find_in_lru(const contender *c, const key *asked, size_t n) {
+static void find_in_lru(const contender *c, const bench_key *asked, size_t n) {
     for (size_t a = 0; a < n; a++) {
         void *value = NULL;
         c->implementation->lru_get(c->lru, key_bytes(&asked[a]), &value);
@@ -191,7 +192,8 @@ static void find_in_lru(const contender *c, const key *asked, size_t n) {
     }
 }
 
-static void find_in_layers(const contender *c, const key *asked, size_t n) {
+static void find_in_layers(const contender *c, const bench_key *asked,
+                           size_t n) {
     for (size_t a = 0; a < n; a++) {
         bytes value = {NULL, 0};
         c->implementation->get(c->cache, key_bytes(&asked[a]), &value, NULL);
@@ -199,8 +201,9 @@ static void find_in_layers(const contender *c, const key *asked, size_t n) {
     }
 }
 
-static void find_in_redis(const contender *c, const key *asked, size_t n) {
-    static const size_t len[] = {3, KEY_LEN};
+static void find_in_redis(const contender *c, const bench_key *asked,
+                          size_t n) {
+    static const size_t len[] = {3, BENCH_KEY_LEN};
     for (size_t a = 0; a < n; a++) {
         const char *word[] = {"GET", asked[a].text};
         redisReply *reply = redisCommandArgv(c->line, 2, word, len);
@@ -209,7 +212,7 @@ static void find_in_redis(const contender *c, const key *asked, size_t n) {
     }
 }
 
-static void find_all(const contender *c, const key *asked, size_t n) {
+static void find_all(const contender *c, const bench_key *asked, size_t n) {
     if (c->cache) {
         find_in_layers(c, asked, n);
     } else if (c->lru) {
@@ -220,23 +223,23 @@ static void find_all(const contender *c, const key *asked, size_t n) {
 }
 
 /* Turns are short, so that whatever else the machine does befalls all alike. */
-static void run_once(report *r, contender *cs, size_t count, const key *asked,
-                     size_t asks, size_t turn, const char *operation,
-                     size_t size) {
+static void run_once(bench_report *r, contender *cs, size_t count,
+                     const bench_key *asked, size_t asks, size_t turn,
+                     const char *operation, size_t size) {
     for (size_t i = 0; i < count; i++) {
         cs[i].ns = 0;
     }
     for (size_t at = 0; at < asks; at += turn) {
         for (size_t i = 0; i < count; i++) {
             contender *c = &cs[(i + at / turn) % count];
-            int64_t start = measure_now_ns();
+            int64_t start = bench_now_ns();
             find_all(c, &asked[at], turn);
-            c->ns += measure_now_ns() - start;
+            c->ns += bench_now_ns() - start;
         }
     }
     for (size_t i = 0; r && i < count; i++) {
-        report_add(r, cs[i].label, operation, size,
-                   (double)cs[i].ns / (double)asks);
+        measure_add(r, cs[i].label, operation, size,
+                    (double)cs[i].ns / (double)asks);
     }
 }
 
@@ -252,19 +255,20 @@ static void contender_end(contender *c) {
 
 enum { L1_TURN = 4096, L1_ASKS = 100 * L1_TURN };
 
-static lru *filled_lru(const implementation *i, const key *keys, size_t n) {
+static lru *filled_lru(const implementation *i, const bench_key *keys,
+                       size_t n) {
     lru *l;
     must(i->lru_create(n, free, SEED, &l), "lru_create");
     for (size_t k = 0; k < n; k++) {
         sized *value = measure_alloc(1, sizeof *value);
         value->len = VALUE_LEN;
-        memcpy(value->data, keys[k].text, KEY_LEN);
+        memcpy(value->data, keys[k].text, BENCH_KEY_LEN);
         must(i->lru_set(l, key_bytes(&keys[k]), value), "lru_set");
     }
     return l;
 }
 
-static layers *filled_layers(const implementation *i, const key *keys,
+static layers *filled_layers(const implementation *i, const bench_key *keys,
                              size_t n) {
     layer source = {.get = load_one};
     layers *l = join(i, (const layer[]){memory(i, n), source}, 2);
@@ -274,13 +278,13 @@ static layers *filled_layers(const implementation *i, const key *keys,
     return l;
 }
 
-static void time_level_1(report *r, const implementation *impls, size_t count,
-                         size_t n) {
+static void time_level_1(bench_report *r, const implementation *impls,
+                         size_t count, size_t n) {
     uint64_t state = SEED + n;
-    key *keys = random_keys(n, &state);
-    key *asked = measure_alloc(L1_ASKS, sizeof *asked);
+    bench_key *keys = random_keys(n, &state);
+    bench_key *asked = measure_alloc(L1_ASKS, sizeof *asked);
     for (size_t a = 0; a < L1_ASKS; a++) {
-        asked[a] = keys[measure_random_below(&state, n)];
+        asked[a] = keys[bench_random_below(&state, n)];
     }
     contender *cs = measure_alloc(count + 1, sizeof *cs);
     cs[0] = (contender){impls, "bare", NULL, NULL, NULL, 0};
@@ -315,7 +319,7 @@ static redisContext *dial(const redis *server) {
 }
 
 static void fill_redis(const implementation *i, const redis *server,
-                       const key *keys) {
+                       const bench_key *keys) {
     layer y = redis_level(i, server);
     for (size_t k = 0; k < L2_KEYS; k++) {
         must(y.set(y.context, key_bytes(&keys[k]), value_of(&keys[k])), "set");
@@ -325,8 +329,9 @@ static void fill_redis(const implementation *i, const redis *server,
 
 /* Every key is asked for once, so level 1 has none of them; and each answer is
  * promoted, and evicts. */
-static void time_level_2(report *r, const implementation *impls, size_t count,
-                         const redis *server, const key *keys) {
+static void time_level_2(bench_report *r, const implementation *impls,
+                         size_t count, const redis *server,
+                         const bench_key *keys) {
     contender *cs = measure_alloc(count + 1, sizeof *cs);
     cs[0] = (contender){impls, "bare", NULL, NULL, dial(server), 0};
     for (size_t i = 0; i < count; i++) {
@@ -359,13 +364,13 @@ static status load_slowly(void *context, bytes k, bytes *value) {
 }
 
 /* Neither level above has the key, and both take what is promoted. */
-static void time_source(report *r, const implementation *i, const redis *server,
-                        uint64_t *state) {
+static void time_source(bench_report *r, const implementation *i,
+                        const redis *server, uint64_t *state) {
     layer source = {.get = load_slowly};
     layers *l = join(
         i, (const layer[]){memory(i, 1000), redis_level(i, server), source}, 3);
     for (size_t run = 0; run < measure_runs(); run++) {
-        key *keys = random_keys(SOURCE_ASKS, state);
+        bench_key *keys = random_keys(SOURCE_ASKS, state);
         contender c = {i, i->label, l, NULL, NULL, 0};
         run_once(r, &c, 1, keys, SOURCE_ASKS, SOURCE_ASKS, "source", L2_KEYS);
         free(keys);
@@ -375,24 +380,25 @@ static void time_source(report *r, const implementation *i, const redis *server,
 
 /* -- the mean over popular keys ------------------------------------------- */
 
-static void time_mean(report *r, const implementation *i, const redis *server,
-                      const key *keys, size_t capacity) {
+static void time_mean(bench_report *r, const implementation *i,
+                      const redis *server, const bench_key *keys,
+                      size_t capacity) {
     layers *l = join(
         i, (const layer[]){memory(i, capacity), redis_level(i, server)}, 2);
     size_t asks = measure_quick() ? 5000 : 20000;
     uint64_t random = SEED;
-    zipf z = zipf_create(L2_KEYS, ZIPF_EXPONENT);
-    key *asked = measure_alloc(asks, sizeof *asked);
+    bench_zipf *z = measure_zipf(L2_KEYS, ZIPF_PERCENT);
+    bench_key *asked = measure_alloc(asks, sizeof *asked);
     contender c = {i, i->label, l, NULL, NULL, 0};
     fprintf(stderr, "the mean, %zu entries in level 1\n", capacity);
     for (size_t run = 0; run <= measure_runs(); run++) {
         for (size_t a = 0; a < asks; a++) {
-            asked[a] = keys[zipf_next(&z, &random)];
+            asked[a] = keys[bench_zipf_next(z, &random)];
         }
         run_once(run > 0 ? r : NULL, &c, 1, asked, asks, asks, "mean",
                  capacity);
     }
-    zipf_destroy(&z);
+    bench_zipf_destroy(z);
     free(asked);
     i->destroy(l);
 }
@@ -400,14 +406,14 @@ static void time_mean(report *r, const implementation *i, const redis *server,
 static void speed(const implementation *impls, size_t count) {
     static const size_t sizes[] = {1000, 10000, 100000};
     static const size_t capacities[] = {10, 100, 1000, 5000, 20000};
-    report *r = report_create();
+    bench_report *r = measure_report();
     signal(SIGPIPE, SIG_IGN);
     measure_keep_memory();
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         time_level_1(r, impls, count, sizes[i]);
     }
     uint64_t state = SEED;
-    key *keys = random_keys(L2_KEYS, &state);
+    bench_key *keys = random_keys(L2_KEYS, &state);
     redis *server = redis_start();
     fill_redis(impls, server, keys);
     time_level_2(r, impls, count, server, keys);
@@ -418,12 +424,12 @@ static void speed(const implementation *impls, size_t count) {
         time_source(r, &impls[i], server, &state);
     }
     redis_stop(server);
-    report_print_times(
+    measure_print_times(
         r, "make bench-10: ns per get; bare: an lru, a GET by hiredis; "
            "L1 hit and mean: n "
            "entries in level 1; L2 hit: n in Redis; a source "
            "of 1 ms");
-    report_destroy(r);
+    bench_report_destroy(r);
     free(keys);
 }
 
@@ -431,7 +437,7 @@ static void speed(const implementation *impls, size_t count) {
 
 typedef struct ask {
     contender contender;
-    key asked[COUNTED_GETS];
+    bench_key asked[COUNTED_GETS];
 } ask;
 
 static void ask_all(void *context) {
@@ -444,7 +450,7 @@ static void ask_all(void *context) {
 static void one(const implementation *impls, size_t count) {
     static ask a;
     uint64_t state = SEED;
-    key *keys = random_keys(COUNTED_MAX, &state);
+    bench_key *keys = random_keys(COUNTED_MAX, &state);
     for (size_t i = 0; i < count; i++) {
         for (size_t n = 1; n <= COUNTED_MAX; n *= 4) {
             a.contender =
