@@ -53,6 +53,9 @@ libs-14-best-practices := -lxxhash -ljansson -lm
 # Code that a lesson is given beside its header (lessons/LESSON/NAME.c).
 given-11-database := db_sqlite db_postgres
 
+# The databases besides its own on which a lesson is proved: make ... DB=NAME.
+databases-11-database := postgres
+
 # What a lesson's tests start (tests/support/NAME.c), and its own libraries.
 fixtures-08-redis := redis
 fixtures-09-invalidation := redis
@@ -230,7 +233,7 @@ build/packages/%: tests/tools/packages.tsv
 
 # -- commands for students; N is 5, 05, lru or 05-lru ---------------------------
 lesson-program = $(if $(call lesson),$B/$1/run/$(call lesson)/$(if $(MINE),mine,lesson))
-needs = $(if $(call lesson),build/packages/tests+$(call lesson) $(1:%=build/packages/%))
+needs = $(if $(call lesson),build/packages/tests+$(call lesson)$(if $(DB),+$(DB)) $(1:%=build/packages/%))
 export LESSONS := $(lessons)
 export PRESENT := $(present)
 export MAKE
@@ -333,6 +336,7 @@ proofs-of = $(addprefix build/proof/$1/,\
     solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
     solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants chart \
     $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
+    $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
 proofs := $(foreach l,$(present),$(call proofs-of,$l)) build/proof/faults
 
@@ -345,13 +349,14 @@ test-%: $$(call proofs-of,$$(lesson)) .force ## the same for one lesson
 
 # build/proof/LESSON/WHICH.COMPILER.HOW runs WHICH as built by COMPILER in HOW.
 prove = $(tools)/prove.sh $1 $@ $(call run-lesson,$*)
-how-mode = $(if $(filter valgrind helgrind,$1),plain,$1)
+# HOW@NAME does it with DB=NAME.
+how-mode = $(or $(filter-out valgrind helgrind,$(firstword $(subst @, ,$1))),plain)
 define proof-rules
 build/proof/%.$1.$2: build/$1/$(call how-mode,$2)/run/% tests/tools/prove.sh | build/packages/proof
 	@mkdir -p $$(@D)
 	@$$(call prove,$2) $$< $$(call which,$$*) $1
 endef
-$(foreach c,gcc clang,$(foreach h,check asan tsan valgrind helgrind,\
+$(foreach c,gcc clang,$(foreach h,check asan tsan valgrind helgrind check@postgres asan@postgres,\
     $(eval $(call proof-rules,$c,$h))))
 
 build/proof/%/repeat: build/gcc/check/run/%/solution tests/tools/prove.sh

@@ -101,6 +101,11 @@ size_t test_scale(size_t full, size_t less);
 /* A text made by printf, in one of eight buffers used in turn. */
 const char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* A fixture may bring this: called once for all tests of a run, in the process
+ * that starts them, before the first. What it starts lives as long as that
+ * process, and what it puts into the environment reaches every test. */
+void test_prepare(void) __attribute__((weak));
+
 /* --- for the runners -------------------------------------------------- */
 
 typedef struct check_here {

@@ -105,6 +105,9 @@ ReportHook(PRE_ALL)(struct criterion_test_set *set) {
     (void)set;
     const char *path = getenv("TEST_REPORT");
     report = path ? fopen(path, "w") : NULL;
+    if (test_prepare) {
+        test_prepare();
+    }
 }
 
 static void put_test(struct criterion_test_stats *stats) {

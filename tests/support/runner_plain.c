@@ -41,6 +41,9 @@ static bool chosen(const test *t, int count, char **names) {
 
 int main(int count, char **names) {
     volatile int failed = 0, ran = 0;
+    if (test_prepare) {
+        test_prepare();
+    }
     for (test *volatile t = test_first(); t; t = t->next) {
         if (!chosen(t, count, names)) {
             continue;

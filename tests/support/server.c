@@ -25,7 +25,8 @@ struct server {
     gid_t group;
     pid_t program; /* 0: it does not run */
     pid_t guardian;
-    int life; /* the guardian reads its other end until we are gone */
+    int end_signal;
+    int life; /* the guardian reads its other end until all are gone */
 };
 
 static bool in_path(const char *program) {
@@ -59,12 +60,13 @@ static void close_from(int first, int but) {
 }
 
 /* Ends as soon as nobody holds the other end of the pipe: the test has called
- * server_destroy, or died. The other descriptors are closed so that nobody
- * waits for us; an interrupt at the terminal must not end us before our work.
- * It ends as another program, so that Valgrind need not judge what a copy of
- * the test left behind. */
+ * server_destroy, or died, and the program with all of its own children is
+ * gone too. The other descriptors are closed so that nobody waits for us. An
+ * interrupt at the terminal, or a signal to all processes of the run, must not
+ * end us before our work. It ends as another program, so that Valgrind need
+ * not judge what a copy of the test left behind. */
 static _Noreturn void guard(const server *s, int end) {
-    signal(SIGINT, SIG_IGN);
+    setsid();
     signal(SIGTERM, SIG_IGN);
     close_from(0, end);
     char byte;
@@ -89,7 +91,7 @@ static void begin_guardian(server *s) {
 
 static server *create(const char *program, const char *package, uid_t user,
                       gid_t group) {
-    if (!in_path(program)) {
+    if (program && !in_path(program)) {
         test_skip("%s is not installed: make doctor says how (package %s)",
                   program, package);
     }
@@ -99,6 +101,7 @@ static server *create(const char *program, const char *package, uid_t user,
     }
     s->user = user;
     s->group = group;
+    s->end_signal = SIGKILL;
     snprintf(s->directory, sizeof s->directory, "/tmp/workbook-XXXXXX");
     must(mkdtemp(s->directory) != NULL, "make a directory in /tmp");
     begin_guardian(s);
@@ -118,8 +121,13 @@ server *server_create_unprivileged(const char *program, const char *package) {
     const struct passwd *nobody = getpwnam("nobody");
     if (!nobody) {
         test_skip("there is no user nobody, as whom %s could run", program);
+        abort(); /* it has not returned: a word for cppcheck */
     }
     return create(program, package, nobody->pw_uid, nobody->pw_gid);
+}
+
+void server_end_by(server *s, int signal_number) {
+    s->end_signal = signal_number;
 }
 
 const char *server_directory(const server *s) {
@@ -129,7 +137,8 @@ const char *server_directory(const server *s) {
 /* In a new process, which becomes the program. */
 static _Noreturn void become(const server *s, const char *const argv[],
                              pid_t parent) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_PDEATHSIG, s->end_signal);
+    setsid(); /* who kills all processes of the run leaves this one to us */
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -137,15 +146,16 @@ static _Noreturn void become(const server *s, const char *const argv[],
     for (int i = 0; i < 3; i++) {
         dup2(null, i);
     }
-    close_from(3, -1);
+    close_from(3, s->life);
+    fcntl(s->life, F_SETFD, 0);
     if (chdir(s->directory) != 0
         || (s->user != getuid()
             && (setgroups(0, NULL) != 0 || setgid(s->group) != 0
                 || setuid(s->user) != 0))) {
         _exit(126);
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a new user loses the first one */
-    if (getppid() != parent) {        /* it died before the line above */
+    prctl(PR_SET_PDEATHSIG, s->end_signal); /* a new user loses the first one */
+    if (getppid() != parent) {              /* it died before the line above */
         _exit(1);
     }
     execvp(argv[0], (char *const *)argv);
@@ -164,25 +174,30 @@ static pid_t start(const server *s, const char *const argv[]) {
 
 bool server_run(server *s, const char *const argv[]) {
     int how;
+    unsigned left_seconds = alarm(0);
     pid_t child = start(s, argv);
-    return waitpid(child, &how, 0) == child && WIFEXITED(how)
-           && WEXITSTATUS(how) == 0;
+    bool ended = waitpid(child, &how, 0) == child && WIFEXITED(how)
+                 && WEXITSTATUS(how) == 0;
+    alarm(left_seconds);
+    return ended;
 }
 
 void server_begin(server *s, const char *const argv[],
                   bool (*answers)(const void *context), const void *context) {
     const char *did = text("start %s, wait until it answers", argv[0]);
+    unsigned left_seconds = alarm(0);
     s->program = start(s, argv);
     for (int ms = 0; ms < START_MS && !answers(context); ms++) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         must(waitpid(s->program, NULL, WNOHANG) == 0, did);
     }
     must(answers(context), did);
+    alarm(left_seconds);
 }
 
 void server_kill(server *s) {
     if (s->program > 0) {
-        kill(s->program, SIGKILL);
+        kill(s->program, s->end_signal);
         waitpid(s->program, NULL, 0);
         s->program = 0;
     }

@@ -13,13 +13,17 @@ typedef struct server server;
 
 /* Makes a directory for a program that does not run yet. Skips the running
  * test when the program is not installed.
- * program: looked for in PATH, or a path with a slash.
+ * program: looked for in PATH, or a path with a slash; NULL: a directory alone.
  * package: what to install when it is missing. */
 server *server_create(const char *program, const char *package);
 
 /* As above, for a program that refuses to run as root: when the test does run
  * as root, the program and its directory belong to the user "nobody". */
 server *server_create_unprivileged(const char *program, const char *package);
+
+/* Lets the program be ended by this signal instead of SIGKILL, here and by the
+ * kernel: for one that must tidy up what outlives it. */
+void server_end_by(server *s, int signal_number);
 
 /* The path of its directory; lent until server_destroy. */
 const char *server_directory(const server *s);
@@ -29,13 +33,14 @@ const char *server_directory(const server *s);
  * Returns: whether it ended with status 0. */
 bool server_run(server *s, const char *const argv[]);
 
-/* Starts the program with these arguments and waits until it answers.
+/* Starts the program with these arguments and waits until it answers. The
+ * time that this takes is not the test's.
  * argv: as above; argv[0] is the program again.
  * answers: asked about every millisecond, for some seconds. */
 void server_begin(server *s, const char *const argv[],
                   bool (*answers)(const void *context), const void *context);
 
-/* Kills the program as a crash would (SIGKILL), and waits until it is gone.
+/* Kills the program as a crash would, and waits until it is gone.
  * Without effect when it does not run. */
 void server_kill(server *s);
 
