@@ -20,7 +20,7 @@ if (in_text) {
         'the trip together' font title_font margins 0.095,0.985,0.20,0.83 \
         spacing 0.07,0.1
     do for [how in 'unix tcp'] {
-        if (how eq 'tcp') set ylabel ''
+        if (how eq 'tcp') { set ylabel '' }
         set title (how eq 'unix' ? 'unix socket' : 'TCP, within one machine') \
             font panel_font offset 0,-0.6
         if (how eq 'unix') { set key } else { unset key }
