@@ -10,6 +10,19 @@
 
 enum { USERS = 100000, SEED = 42, TIMEOUT_MS = 1000 };
 
+static char directory[] = "/tmp/query-cache-XXXXXX";
+
+/* At the end, however the program comes to it. */
+static void clean_up(void) {
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    char file[64];
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        snprintf(file, sizeof file, "%s/users.db%s", directory, ends[i]);
+        unlink(file);
+    }
+    rmdir(directory);
+}
+
 static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -53,11 +66,10 @@ static bool show(const db *d) {
 }
 
 int main(void) {
-    char directory[] = "/tmp/query-cache-XXXXXX";
-    char file[sizeof directory + sizeof "/users.db"];
+    char file[64];
     bool shown = false;
     db d;
-    if (!mkdtemp(directory)) {
+    if (!mkdtemp(directory) || atexit(clean_up) != 0) {
         perror("make a directory");
         return EXIT_FAILURE;
     }
@@ -66,7 +78,5 @@ int main(void) {
         shown = show(&d);
         d.close(d.self);
     }
-    unlink(file);
-    rmdir(directory);
     return shown && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
