@@ -633,6 +633,14 @@ static void settle(hand *h) {
 }
 #endif
 
+/* Waits until what was loaded is kept, and its thread has no more to do. */
+static void be_kept(shared *s, const char *key, hand *loader) {
+    int64_t late = now_ms() + patience_ms();
+    while (!has(s, key) && now_ms() < late) {
+    }
+    settle(loader);
+}
+
 static bytes long_value(char letter) {
     static char values[2][LONG];
     char *value = values[letter == 'B'];
@@ -1448,6 +1456,7 @@ TEST(who_wakes_late_still_gets_what_was_loaded, "P9", "7.6") {
     shared *s = fresh(1, 1);
     source *from = source_of("once");
     be_written(SET);
+    be_written(GET);
     be_written(STATISTICS);
     hand *loader = held_load(s, "x", from);
     call ask = a_load(s, "x", from, LONG_WAIT_MS);
@@ -1455,6 +1464,7 @@ TEST(who_wakes_late_still_gets_what_was_loaded, "P9", "7.6") {
     be_joined(s, 1, from, did);
     let_go(from);
     be_stopped(waiter);
+    be_kept(s, "x", loader);
     set(s, "y", "evicts x");
     go_on(waiter);
     want_waited(waiter, "once", did,
@@ -1633,10 +1643,7 @@ TEST(a_load_that_ends_with_the_time_is_no_timeout, "P10", "7.7") {
     hand *waiter = begin(stopping(MOMENT_WOKEN, 1, a_load(s, "x", from, 1)));
     bool stopped = be_stopped(waiter);
     let_go(from);
-    int64_t late = now_ms() + patience_ms();
-    while (!has(s, "x") && now_ms() < late) {
-    }
-    settle(loader);
+    be_kept(s, "x", loader);
     go_on(waiter);
     const call *c = end(waiter, did, LEFT_LOCKED);
     if (stopped) {
