@@ -409,11 +409,12 @@ static bool belady(policy *p, uint32_t object) {
 static bool (*const requests[POLICY_KINDS])(policy *p, uint32_t object) = {
     fifo, lru, clock_policy, sieve, s3_fifo, w_tinylfu, belady};
 
-/* As many counters in a row as places in the cache, or a little more; the
- * factors are odd numbers from SplitMix64. */
+/* Four counters or more in a row for each place in the cache, as in Caffeine:
+ * then few objects share theirs. The factors are odd numbers from SplitMix64.
+ */
 static bool create_sketch(struct sketch *s, size_t capacity, uint64_t seed) {
     s->bits = 4;
-    while ((size_t)1 << s->bits < capacity) {
+    while ((size_t)1 << s->bits < 4 * capacity) {
         s->bits++;
     }
     for (unsigned row = 0; row < ROWS; row++) {
