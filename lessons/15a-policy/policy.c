@@ -54,7 +54,7 @@ struct wish {
 };
 
 struct policy {
-    bool (*request)(policy *p, uint32_t object);
+    policy_kind kind;
     size_t capacity;
     size_t objects;
     size_t held;
@@ -69,6 +69,41 @@ struct policy {
     uint32_t *spots;      /* by object: its place in the heap */
 };
 
+/* -- seven policies: each serves one request ------------------------------ */
+
+static bool fifo(policy *p, uint32_t object) {
+    TODO("15a.2: on a miss let the object in; if full, the oldest goes first");
+}
+
+static bool lru(policy *p, uint32_t object) {
+    TODO("15a.3: on a hit move the object to the front; a miss is as in FIFO");
+}
+
+static bool clock_policy(policy *p, uint32_t object) {
+    TODO("15a.4: on a hit set a mark; on a miss spare the marked, once each");
+}
+
+static bool sieve(policy *p, uint32_t object) {
+    TODO("15a.5: as CLOCK, but nobody moves: a hand walks from old to new");
+}
+
+static bool s3_fifo(policy *p, uint32_t object) {
+    TODO("15a.6: a small queue, a main queue, and the ghosts of the small one");
+}
+
+static bool w_tinylfu(policy *p, uint32_t object) {
+    TODO("15a.7: count the request; window, main part, and a contest between");
+}
+
+static bool belady(policy *p, uint32_t object) {
+    TODO("15a.8: who is asked for last is on top of the heap, and goes");
+}
+
+/* -- the lesson's functions ----------------------------------------------- */
+
+static bool (*const requests[POLICY_KINDS])(policy *p, uint32_t object) = {
+    fifo, lru, clock_policy, sieve, s3_fifo, w_tinylfu, belady};
+
 status policy_create(policy_kind kind, size_t capacity, size_t objects,
                      uint64_t seed, policy **out) {
     TODO("15a.1: refuse what is out of range, take all memory, nobody is held");
@@ -79,7 +114,7 @@ status policy_foretell(policy *p, const uint32_t *trace, size_t n) {
 }
 
 bool policy_request(policy *p, uint32_t object) {
-    TODO("15a.2: FIFO; each later step adds the policy of its kind");
+    return requests[p->kind](p, object);
 }
 
 bool policy_holds(const policy *p, uint32_t object) {

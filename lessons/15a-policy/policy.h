@@ -21,14 +21,17 @@
  *              queue goes round once more (Corbato, 1968)
  *   SIEVE      CLOCK, but who is spared keeps its place, and a hand walks on
  *              from there (Zhang et al., NSDI 2024)
- *   S3-FIFO    a small queue, a tenth of the capacity, that most newcomers
- *              leave soon; a main queue for those used twice; and a ghost queue
- *              of as many names as the main queue holds (Yang et al., SOSP
- * 2023) W-TINYLFU  an LRU window, a hundredth of the capacity; a main part in
- * two segments, four fifths of it protected; between them a contest by how
- * often each was asked for lately (Einziger, Friedman and Manes, arXiv
- * 1512.00727) BELADY     who will be needed last goes; it must be told the
- * future, and no other can miss less (Belady, 1966; Mattson et al., 1970)
+ *   S3-FIFO    a small queue, a tenth of the capacity (rounded down, but at
+ *              least 1), that most newcomers leave soon; a main queue for those
+ *              used more; and a ghost queue with as many names as the main
+ *              queue has places (Yang et al., SOSP 2023)
+ *   W-TINYLFU  an LRU window, a hundredth of the capacity (at least 1); a main
+ *              part of two LRU segments, four fifths of it protected; between
+ *              them a contest by how often each was asked for lately: counts
+ *              are halved after ten requests for each place in the cache
+ *              (Einziger, Friedman and Manes, arXiv 1512.00727)
+ *   BELADY     who will be needed last goes; it must be told the future, and
+ *              no other can miss less (Belady, 1966; Mattson et al., 1970)
  *
  * Promises
  * [P1] A request is a hit exactly if the object is held, and afterwards it is
@@ -43,14 +46,20 @@
  * [P6] SIEVE spares too, but nobody moves: its hand walks from the oldest
  *      towards the newest, spares those that were hit, begins again at the
  *      oldest after the newest, and stays where it removed one.
- * [P7] S3-FIFO: an object that is new comes into the small queue; one whose
- *      name is among the ghosts, into the main queue. Whoever was hit twice in
- *      the small queue moves on to the main queue at its end, others leave a
- *      ghost. In the main queue each hit, up to three, is worth one more round.
- *      The small queue gives while it holds a tenth of the capacity or more.
+ * [P7] S3-FIFO: on a miss room is made first, then the object comes into the
+ *      main queue if its name is among the ghosts, else into the small queue,
+ *      with no hits yet. The small queue gives while it holds a tenth of the
+ *      capacity or more, else the main queue; who has nobody to give leaves it
+ *      to the other. Whoever was hit twice or more in the small queue moves on
+ *      to the main queue at its end and takes its hits along; the next one goes
+ *      and leaves a ghost. In the main queue each hit, up to three in all, is
+ *      worth one more round.
  * [P8] W-TinyLFU: an object that is new comes into the window; whoever drops
- *      out of it enters the main part only if it has been asked for more often
- *      lately than the one that would have to go, else it goes itself.
+ *      out of it enters the main part while there is room, and then only if it
+ *      has been asked for more often lately than the one that would have to go,
+ *      else it goes itself. A hit in the main part makes its object protected;
+ *      who no longer fits among the protected is on probation again, and the
+ *      oldest on probation is the one that would have to go.
  * [P9] Belady gives up the object whose next request is farthest ahead, best of
  *      all one that is never asked for again. So no policy misses less.
  * [P10] The same policy with the same seed, asked the same, answers the same.
@@ -109,8 +118,7 @@ status policy_foretell(policy *p, const uint32_t *trace, size_t n);
  * Returns: whether it was a hit. Cost: see [P11]. */
 bool policy_request(policy *p, uint32_t object);
 
-/* Whether an object is held: a question, which no policy notices. Cost: O(1).
- */
+/* Whether an object is held: a question that no policy notices. Cost: O(1). */
 bool policy_holds(const policy *p, uint32_t object);
 
 /* How many objects are held. Cost: O(1). */

@@ -52,7 +52,7 @@ struct wish {
 };
 
 struct policy {
-    bool (*request)(policy *p, uint32_t object);
+    policy_kind kind;
     size_t capacity;
     size_t objects;
     size_t held;
@@ -403,15 +403,13 @@ static bool belady(policy *p, uint32_t object) {
     return false;
 }
 
-/* -- the lesson's functions -------------------------------------------------
- */
+/* -- the lesson's functions ----------------------------------------------- */
 
 static bool (*const requests[POLICY_KINDS])(policy *p, uint32_t object) = {
     fifo, lru, clock_policy, sieve, s3_fifo, w_tinylfu, belady};
 
-/* Four counters or more in a row for each place in the cache, as in Caffeine:
- * then few objects share theirs. The factors are odd numbers from SplitMix64.
- */
+/* Four counters or more in a row for each place in the cache: then few objects
+ * share theirs. The factors are odd numbers from SplitMix64. */
 static bool create_sketch(struct sketch *s, size_t capacity, uint64_t seed) {
     s->bits = 4;
     while ((size_t)1 << s->bits < 4 * capacity) {
@@ -444,7 +442,7 @@ status policy_create(policy_kind kind, size_t capacity, size_t objects,
     if (!p) {
         return STATUS_NO_MEMORY;
     }
-    p->request = requests[kind];
+    p->kind = kind;
     p->capacity = capacity;
     p->objects = objects;
     p->hand = NOBODY;
@@ -475,7 +473,7 @@ static void link_requests(const policy *p, const uint32_t *trace, size_t n) {
 }
 
 status policy_foretell(policy *p, const uint32_t *trace, size_t n) {
-    if (p->request != belady || p->now > 0 || p->next || n >= NOBODY
+    if (p->kind != POLICY_BELADY || p->now > 0 || p->next || n >= NOBODY
         || (!trace && n > 0)) {
         return STATUS_INVALID;
     }
@@ -494,7 +492,7 @@ status policy_foretell(policy *p, const uint32_t *trace, size_t n) {
 }
 
 bool policy_request(policy *p, uint32_t object) {
-    return p->request(p, object);
+    return requests[p->kind](p, object);
 }
 
 bool policy_holds(const policy *p, uint32_t object) {

@@ -67,7 +67,7 @@ static void want_line(policy_kind kind, size_t capacity, const char *word,
     policy_destroy(p);
 }
 
-/* -- seeded traces ----------------------------------------------------------
+/* -- seeded traces -----------------------------------------------------------
  */
 
 static uint32_t trace[TRACE_MAX];
@@ -94,7 +94,7 @@ static size_t misses(policy *p, size_t n) {
     return count;
 }
 
-/* -- models: arrays, and nothing clever -------------------------------------
+/* -- models: arrays, and nothing clever --------------------------------------
  */
 
 /* All that are held, the oldest first. */
@@ -315,7 +315,7 @@ static void check_beside(policy_kind kind) {
     }
 }
 
-/* -- 15a.1: create, destroy -------------------------------------------------
+/* -- 15a.1: create, destroy --------------------------------------------------
  */
 
 TEST(a_fresh_cache_holds_nobody, "P2", "15a.1") {
@@ -357,7 +357,7 @@ static void create_and_destroy(void *kind) {
     policy *untouched = (policy *)trace;
     policy *p = untouched;
     status s = policy_create(*(policy_kind *)kind, 3, LETTERS, 42, &p);
-    if (s == STATUS_OK) {
+    if (!heap_has_failed()) {
         policy_destroy(p);
         return;
     }
@@ -376,7 +376,7 @@ TEST(without_memory_create_says_so, "P13", "15a.1") {
     }
 }
 
-/* -- 15a.2: FIFO ------------------------------------------------------------
+/* -- 15a.2: FIFO -------------------------------------------------------------
  */
 
 TEST(fifo_gives_up_who_came_first, "P3", "15a.2") {
@@ -411,7 +411,7 @@ TEST(fifo_agrees_with_a_plain_array, "P3", "15a.2") {
     check_beside(POLICY_FIFO);
 }
 
-/* -- 15a.3: LRU -------------------------------------------------------------
+/* -- 15a.3: LRU --------------------------------------------------------------
  */
 
 TEST(lru_gives_up_who_was_not_used_for_longest, "P4", "15a.3") {
@@ -423,7 +423,7 @@ TEST(lru_agrees_with_a_plain_array, "P4", "15a.3") {
     check_beside(POLICY_LRU);
 }
 
-/* -- 15a.4: CLOCK -----------------------------------------------------------
+/* -- 15a.4: CLOCK ------------------------------------------------------------
  */
 
 TEST(clock_spares_who_was_used, "P5", "15a.4") {
@@ -446,7 +446,7 @@ TEST(clock_agrees_with_a_plain_array, "P5", "15a.4") {
     check_beside(POLICY_CLOCK);
 }
 
-/* -- 15a.5: SIEVE -----------------------------------------------------------
+/* -- 15a.5: SIEVE ------------------------------------------------------------
  */
 
 TEST(sieve_spares_who_was_used_and_leaves_it_in_place, "P6", "15a.5") {
@@ -461,7 +461,7 @@ TEST(the_hand_begins_again_at_the_oldest, "P6", "15a.5") {
 }
 
 TEST(the_hand_leaves_with_whom_it_removes, "P6", "15a.5") {
-    want_line(POLICY_SIEVE, 2, "ab b c d bd", "-- + - - ++",
+    want_line(POLICY_SIEVE, 2, "ab b c d bd c", "-- + - - ++ -",
               "c makes a go and the hand moves on to b; b is spared, then the "
               "hand meets c, and d makes c go");
 }
@@ -470,7 +470,7 @@ TEST(sieve_agrees_with_a_plain_array, "P6", "15a.5") {
     check_beside(POLICY_SIEVE);
 }
 
-/* -- 15a.6: S3-FIFO ---------------------------------------------------------
+/* -- 15a.6: S3-FIFO ----------------------------------------------------------
  */
 
 TEST(most_newcomers_leave_the_small_queue_soon, "P7", "15a.6") {
@@ -494,7 +494,7 @@ TEST(s3_fifo_agrees_with_plain_arrays, "P7", "15a.6") {
     check_beside(POLICY_S3_FIFO);
 }
 
-/* -- 15a.7: W-TinyLFU -------------------------------------------------------
+/* -- 15a.7: W-TinyLFU --------------------------------------------------------
  */
 
 enum { TINY = 100, HOT_ROUNDS = 4, NEWCOMERS = 500 };
@@ -621,7 +621,7 @@ TEST(the_same_seed_answers_the_same, "P10", "15a.7") {
     policy_destroy(b);
 }
 
-/* -- 15a.8: Belady ----------------------------------------------------------
+/* -- 15a.8: Belady -----------------------------------------------------------
  */
 
 static policy *told(size_t capacity, size_t objects, size_t n) {
@@ -755,7 +755,7 @@ TEST(no_choice_misses_less_than_belady, "P9", "15a.8") {
     }
 }
 
-/* -- 15a.8: what holds for all of them --------------------------------------
+/* -- 15a.8: what holds for all of them ---------------------------------------
  */
 
 static policy *ready(policy_kind kind, size_t capacity, size_t objects,
