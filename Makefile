@@ -202,7 +202,7 @@ bench-objects = $B/fast/plots/$1.o $B/fast/plots/measure.o \
     $B/fast/solutions/13-benchmarking/bench.o $(call server-objects,$1)
 $B/fast/bench/%: $$(call bench-objects,$$*)
 	@mkdir -p $(@D)
-	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -ldl -lm -pthread
+	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -lz -ldl -lm -pthread
 
 # The student's file gets a page of its own when it does not compile.
 $B/check/lessons/%.o: lessons/%.c | build/packages/tests

@@ -1,6 +1,7 @@
 # Draws a bench's TSV as a table: one row per operation and size, one column
 # per implementation, and behind each the ratio to the first of them, the
-# reference: above 1 it takes longer than the reference.
+# reference: above 1 it takes longer than the reference. More than four columns
+# leave no room for ratios.
 #
 #     awk -f plots/table.awk times.tsv
 BEGIN { FS = "\t" }
@@ -12,9 +13,8 @@ $1 == "implementation" { next }
 {
     if (!seen_name[$1]++) { names[++name_count] = $1 }
     if (!seen_operation[$2]++) { operations[++operation_count] = $2 }
-    if (!seen_size[$3]++) { sizes[++size_count] = $3 }
     figure[$1, $2, $3] = $4
-    there[$2, $3] = 1
+    if (!there[$2, $3]++) { sizes[$2, ++size_count[$2]] = $3 }
     if ($4 > largest) { largest = $4 }
 }
 
@@ -24,25 +24,30 @@ function short(value) {
 }
 
 function cell(name, operation, size,    value, base, ratio) {
-    if (!((name, operation, size) in figure)) { return "-        " }
+    if (!((name, operation, size) in figure)) { return crowded ? "-" : "-        " }
     value = figure[name, operation, size]
-    if (name == names[1]) { return short(value) }
+    if (name == names[1] || crowded) { return short(value) }
     base = figure[names[1], operation, size]
     ratio = base > 0 ? sprintf("(x %.2f)", value / base) : ""
     return short(value) sprintf(" %8s", ratio)
 }
 
 END {
+    crowded = name_count > 4
+    wide = crowded ? 9 : 17
     printf "\n%-10s %9s %8s", "", "size", names[1]
-    for (n = 2; n <= name_count; n++) { printf " %17s", names[n] "         " }
+    for (n = 2; n <= name_count; n++) {
+        printf " %*s", wide, names[n] (crowded ? "" : "         ")
+    }
     printf "\n"
     for (o = 1; o <= operation_count; o++) {
-        for (s = 1; s <= size_count; s++) {
-            if (!there[operations[o], sizes[s]]) { continue }
-            printf "%-10s %9d %8s", operations[o], sizes[s],
-                cell(names[1], operations[o], sizes[s])
+        operation = operations[o]
+        for (s = 1; s <= size_count[operation]; s++) {
+            size = sizes[operation, s]
+            printf "%-10s %9d %8s", operation, size,
+                cell(names[1], operation, size)
             for (n = 2; n <= name_count; n++) {
-                printf " %17s", cell(names[n], operations[o], sizes[s])
+                printf " %*s", wide, cell(names[n], operation, size)
             }
             printf "\n"
         }
