@@ -437,9 +437,9 @@ TEST(clock_spares_once_for_any_number_of_hits, "P5", "15a.4") {
 }
 
 TEST(who_is_spared_by_the_clock_goes_to_the_front, "P5", "15a.4") {
-    want_line(POLICY_CLOCK, 3, "abc a d e f a", "--- + - - - -",
-              "a goes round behind c; d makes b go, e makes c go, and f makes "
-              "a go");
+    want_line(POLICY_CLOCK, 3, "abc a d e a f g a", "--- + - - + - - +",
+              "a goes to the front, behind c: d makes b go and e makes c go; "
+              "hit again, a goes round once more: f makes d go, g makes e go");
 }
 
 TEST(clock_agrees_with_a_plain_array, "P5", "15a.4") {
@@ -450,7 +450,7 @@ TEST(clock_agrees_with_a_plain_array, "P5", "15a.4") {
  */
 
 TEST(sieve_spares_who_was_used_and_leaves_it_in_place, "P6", "15a.5") {
-    want_line(POLICY_SIEVE, 3, "abc a d a e a f d", "--- + - + - + - -",
+    want_line(POLICY_SIEVE, 3, "abc a d e f a d", "--- + - - - + -",
               "a is spared and stays the oldest; d makes b go, and the hand "
               "goes on from there: e makes c go, f makes d go");
 }
@@ -474,10 +474,10 @@ TEST(sieve_agrees_with_a_plain_array, "P6", "15a.5") {
  */
 
 TEST(most_newcomers_leave_the_small_queue_soon, "P7", "15a.6") {
-    want_line(POLICY_S3_FIFO, 10, "abcdefghij k a lmnopqrst a",
-              "---------- - - --------- +",
+    want_line(POLICY_S3_FIFO, 10, "abcdefghij k a lmnopqrstu a",
+              "---------- - - ---------- +",
               "k makes a go, whose name is kept: so a comes back into the main "
-              "queue, where the newcomers l to t do it no harm");
+              "queue, where the newcomers l to u do it no harm");
 }
 
 TEST(one_hit_is_not_enough_to_move_on, "P7", "15a.6") {
