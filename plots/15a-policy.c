@@ -2,9 +2,10 @@
  *
  *     15a-policy counts label=policy.so...   misses per request, as TSV
  *     15a-policy speed label=policy.so...    requests per second, as TSV
+ *     15a-policy one label=policy.so...      the requests that callgrind counts
  *
- * With TRACE=file in the environment both modes count on that trace: one key a
- * line, plain or gzip. Without it the traces are generated from a seed. Where
+ * With TRACE=file in the environment the first two count on that trace: one key
+ * a line, plain or gzip. Without it the traces are generated from a seed. Where
  * policies are counted, it is with the last implementation, yours if there. */
 #include "measure.h"
 
@@ -168,13 +169,16 @@ static policy *create(const implementation *i, policy_kind kind,
     return p;
 }
 
-/* Returns: the misses. */
-static size_t replay(const implementation *i, policy *p, policy_kind kind,
+static void foretell(const implementation *i, policy *p, policy_kind kind,
                      const trace *t) {
     if (kind == POLICY_BELADY
         && i->foretell(p, t->requests, t->n) != STATUS_OK) {
         measure_die("%s: policy_foretell fails", i->label);
     }
+}
+
+/* Returns: the misses. */
+static size_t replay(const implementation *i, policy *p, const trace *t) {
     size_t misses = 0;
     for (size_t r = 0; r < t->n; r++) {
         misses += !i->request(p, t->requests[r]);
@@ -195,7 +199,8 @@ static void count_misses(bench_report *r, const implementation *impl, trace t) {
         for (policy_kind kind = 0; capacity > 0 && kind < POLICY_KINDS;
              kind++) {
             policy *p = create(impl, kind, capacity, t.objects);
-            size_t misses = replay(impl, p, kind, &t);
+            foretell(impl, p, kind, &t);
+            size_t misses = replay(impl, p, &t);
             measure_add(r, names[kind], t.name, capacity,
                         (double)misses / (double)t.n);
             impl->destroy(p);
@@ -204,10 +209,10 @@ static void count_misses(bench_report *r, const implementation *impl, trace t) {
     free(t.requests);
 }
 
-static void counts(const implementation *impl) {
-    const char *path = getenv("TRACE");
+/* path: of a trace; NULL: the generated ones. */
+static void counts(const implementation *impl, const char *path) {
     bench_report *r = measure_report();
-    if (path && *path) {
+    if (path) {
         count_misses(r, impl, read_trace(path));
     } else {
         size_t n = 400000;
@@ -243,7 +248,8 @@ static status take_turn(void *context, size_t contender, bench_report *out) {
     policy_kind kind = (policy_kind)(contender % POLICY_KINDS);
     policy *p = create(i, kind, t->objects / 10, t->objects);
     int64_t start = bench_now_ns();
-    size_t misses = replay(i, p, kind, t);
+    foretell(i, p, kind, t);
+    size_t misses = replay(i, p, t);
     int64_t end = bench_now_ns();
     i->destroy(p);
     /* W-TinyLFU estimates, and each may do so in its own way. */
@@ -276,6 +282,51 @@ static void speed(const implementation *impls, size_t count) {
     bench_report_destroy(out);
 }
 
+/* -- counts of instructions -------------------------------------------------
+ */
+
+enum { ASKED = 4096, ASKED_MAX = 8192 };
+
+typedef struct ask {
+    const implementation *impl;
+    policy *p;
+    const uint32_t *requests;
+    size_t misses;
+} ask;
+
+static void ask_all(void *context) {
+    ask *a = context;
+    for (size_t i = 0; i < ASKED; i++) {
+        a->misses += !a->impl->request(a->p, a->requests[i]);
+    }
+}
+
+/* The last requests of a trace, in a cache that the others have filled. */
+static void count_requests(const implementation *i, policy_kind kind,
+                           const trace *t, size_t capacity) {
+    trace before = *t;
+    before.n -= ASKED;
+    ask a = {i, create(i, kind, capacity, t->objects), t->requests + before.n,
+             0};
+    foretell(i, a.p, kind, t);
+    replay(i, a.p, &before);
+    measure_ask(ask_all, &a);
+    printf("%s\t%s\t%zu\t%d\n", i->label, names[kind], capacity, ASKED);
+    i->destroy(a.p);
+}
+
+static void one(const implementation *impls, size_t count) {
+    for (size_t capacity = 32; capacity <= ASKED_MAX; capacity *= 4) {
+        trace t =
+            draw_trace("zipf", draw_zipf, 10 * capacity, 20 * capacity + ASKED);
+        for (size_t i = 0; i < count * POLICY_KINDS; i++) {
+            count_requests(&impls[i / POLICY_KINDS],
+                           (policy_kind)(i % POLICY_KINDS), &t, capacity);
+        }
+        free(t.requests);
+    }
+}
+
 int main(int argc, char **argv) {
     if (argc < 3) {
         measure_die("usage: %s counts|speed label=policy.so...", argv[0]);
@@ -286,14 +337,16 @@ int main(int argc, char **argv) {
         impls[i] = load(argv[i + 2]);
     }
     const char *path = getenv("TRACE");
-    bool timed = strcmp(argv[1], "speed") == 0;
-    if (!timed && strcmp(argv[1], "counts") != 0) {
-        measure_die("%s: no mode '%s'", argv[0], argv[1]);
-    }
-    if (timed && !(path && *path)) {
+    bool given = path && *path;
+    if (strcmp(argv[1], "counts") == 0
+        || (given && strcmp(argv[1], "speed") == 0)) {
+        counts(&impls[count - 1], given ? path : NULL);
+    } else if (strcmp(argv[1], "speed") == 0) {
         speed(impls, count);
+    } else if (strcmp(argv[1], "one") == 0) {
+        one(impls, count);
     } else {
-        counts(&impls[count - 1]);
+        measure_die("%s: no mode '%s'", argv[0], argv[1]);
     }
     free(impls);
     return 0;

@@ -23,10 +23,11 @@ elif [ "$does" != counts ] && [ "$does" != measure ]; then
 fi
 
 # What cost counts.
-counted=${module}_get
-if [ "$module" = bench ]; then
-    counted=bench_histogram_record
-fi
+case $module in
+bench) counted=bench_histogram_record ;;
+policy) counted=policy_request ;;
+*) counted=${module}_get ;;
+esac
 
 # Instructions per call, by callgrind.
 cost() {
@@ -78,7 +79,8 @@ bench)
 plot)
     counts "$@" > "$made.tsv"
     draw ''
-    if [ -f "plots/$lesson-speed.gp" ]; then
+    # A trace of the reader's is drawn, not timed.
+    if [ -f "plots/$lesson-speed.gp" ] && [ -z "${TRACE:-}" ]; then
         BENCH_QUICK=1 "$bench" speed "$@" > "$made-speed.tsv"
         draw -speed
     fi
