@@ -102,6 +102,7 @@ INCLUDE := -Ilessons -Itests $(patsubst %/,-I%,$(wildcard lessons/[01]*/))
 #   check  Criterion, a process for each test       plain  one process, for
 #   asan   plain, with Address- and UBSan                  Valgrind
 #   tsan   plain, with ThreadSanitizer              fast   -O2, for benches
+#   grade  a process for each test, without Criterion: for the grader
 B := build/$(notdir $(CC))
 tools := sh tests/tools
 flags-check := -O1 -gdwarf-4 -fno-omit-frame-pointer
@@ -110,7 +111,8 @@ flags-asan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER \
     -fsanitize=address,undefined -fno-sanitize-recover=all
 flags-tsan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER -fsanitize=thread
 flags-fast := -O2 -g -fPIC
-modes := check plain asan tsan fast
+flags-grade := -O1 -gdwarf-4 -fno-omit-frame-pointer -DFORK_RUNNER
+modes := check plain asan tsan fast grade
 
 # A lesson's own code: strict C17, and a counter in every basic block.
 own = $(or $(filter lessons/% solutions/% build/mutants/%,$1),\
@@ -227,14 +229,14 @@ $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call whi
 
 # -- packages: each stamp says that what its users need was found ---------------
 # Named here, so that make takes them for ordinary files in pattern rules.
-$(addprefix build/packages/,tests bench plot proof):
+$(addprefix build/packages/,tests bench plot proof grade):
 build/packages/%: tests/tools/packages.tsv
 	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
 
 # -- commands for students; N is 5, 05, lru or 05-lru ---------------------------
 lesson-program = $(if $(call lesson),$B/$1/run/$(call lesson)/$(if $(MINE),mine,lesson))
 needs = $(if $(call lesson),build/packages/tests+$(call lesson)$(if $(DB),+$(DB)) $(1:%=build/packages/%))
-export LESSONS := $(lessons)
+export ALL_LESSONS := $(lessons)
 export PRESENT := $(present)
 export MAKE
 
@@ -334,11 +336,11 @@ mutants = $(patsubst tests/$1/mutants/%.patch,%,$(wildcard tests/$1/mutants/*.pa
 alternates = $(patsubst tests/$1/alternates/%.c,%,$(wildcard tests/$1/alternates/*.c))
 proofs-of = $(addprefix build/proof/$1/,\
     solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
-    solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants chart \
+    solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants chart grade \
     $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
-proofs := $(foreach l,$(present),$(call proofs-of,$l)) build/proof/faults
+proofs := $(foreach l,$(present),$(call proofs-of,$l)) build/proof/faults build/proof/attacks
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
@@ -394,10 +396,72 @@ build/proof/%/chart: $$(wildcard plots/$$*.tsv plots/*.sh) build/gcc/fast/bench/
 	@$(call prove,chart) counts $* $(call short,$*) $(module-$*) build/gcc/fast/bench/$* \
 	    build/gcc/fast/so/$*/solution.so none build/gcc/fast/so/01-introduction/solution.so
 
+# -- for those who teach (tests/grade/README.md) --------------------------------
+# The grader's two halves of a lesson, with glue made of its header: the tests,
+# which hold no student's code, and the worker, to which it is linked in a cage.
+G := build/grade
+half = $(patsubst %,build/gcc/$1/tests/%.o,$2)
+glue-headers := $(patsubst %,lessons/common/%.h,bytes status clock)
+$G/%/client.c $G/%/worker.c: $$(wildcard lessons/$$*/*.h) $(glue-headers) tests/grade/glue.py | build/packages/grade
+	@mkdir -p $(@D)
+	$Qfor side in client worker; do \
+	    python3 tests/grade/glue.py $$side $(if $(filter $(threaded),$*),--threads) \
+	        lessons/$*/$(module-$*).h $(glue-headers) > $G/$*/$$side.new && \
+	    mv $G/$*/$$side.new $G/$*/$$side.c || exit 1; done
+
+client-objects = build/gcc/grade/$G/$1/client.o build/gcc/$2/tests/$1/test.o \
+    $(call half,grade,$(addprefix grade/,client wire runner_fork) \
+    $(addprefix support/,check heap model $(call fixtures,$1)))
+link-tests = $Qgcc $(WRAP) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -pthread
+$G/%/tests: $$(call client-objects,$$*,grade)
+	$(link-tests)
+$G/%/tests-memory: $$(call client-objects,$$*,plain)
+	$(link-tests)
+
+# heap.o without its guards is for Valgrind, which has better ones.
+worker-objects = build/gcc/grade/$G/$1/worker.o $(call half,grade,grade/worker grade/wire support/work) \
+    $(call given,build/gcc/check,$1) $(foreach l,$(call below,$1),\
+    $(call object,build/gcc/check,$l,solution) $(call given,build/gcc/check,$l))
+$G/%/worker.o: $$(call worker-objects,$$*) $(call half,grade,support/heap)
+	$Qld -r $^ -o $@
+$G/%/worker-memory.o: $$(call worker-objects,$$*) $(call half,plain,support/heap)
+	$Qld -r $^ -o $@
+# What the cage is told: the lesson's module, how to compile it and link it,
+# and whether its tests start servers.
+$G/%/about: Makefile
+	@mkdir -p $(@D)
+	@{ echo 'module $(module-$*)'; \
+	    echo 'flags $(STD) $(filter-out -Werror=%,$(WARN)) $(flags-check) $(call code-flags,check)'; \
+	    echo 'libs $(WRAP) $(call libs,$*) -pthread'; \
+	    echo 'fixtures $(fixtures-$*)'; } > $@
+
+# The headers, without the code that stands beside them.
+$G/include/stamp: $(wildcard lessons/*/*.h)
+	@mkdir -p $(@D)
+	$Qcp --parents $^ $(@D) && touch $@
+
+grade-parts = $(patsubst %,$G/$1/%,tests tests-memory worker.o worker-memory.o about) $G/include/stamp
+graded := $(if $(LESSONS),$(foreach l,$(LESSONS),$(or $(filter $(present),$(call find,$l)),\
+    $(error There is no lesson '$l' to grade))),$(present))
+grade-parts: $(foreach l,$(graded),$(call grade-parts,$l))
+
+# The results of a class stay where its submissions are named: two classes, or
+# halves of one, do not mix.
+class = $(or $(CLASS),$(if $(SUBMISSIONS),$G/class-$(notdir $(patsubst %/,%,$(SUBMISSIONS))),$G/own))
+grade: build/packages/grade grade-parts ## points for this tree, or for SUBMISSIONS=folder [JOBS=n] [LESSONS="2 5"]
+	@python3 tests/grade/grade.py --root . --class '$(class)' $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') \
+	    --lessons '$(foreach l,$(graded),$l:$(module-$l))' $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
+
+# The grader is right about what is right, and no attack gets anything.
+build/proof/%/grade: $$(call grade-parts,$$*) $$(wildcard solutions/$$*/*.c tests/$$*/alternates/*.c tests/grade/*.py)
+	@python3 tests/grade/grade.py --root . --class $@.d --lessons '$*:$(module-$*)' --prove lesson && mv $@.d/lines $@ && printf . >&2
+build/proof/attacks: $(call grade-parts,01-introduction) $(wildcard tests/grade/attacks/* tests/grade/*.py)
+	@python3 tests/grade/grade.py --root . --class $@.d --lessons 01-introduction:kv --prove attacks && mv $@.d/lines $@ && printf . >&2
+
 check: build/packages/check+proof+bench ## layout, lint, and texts against code
 	@$(tools)/check.sh $(STD) -D_GNU_SOURCE $(INCLUDE)
 
 .force:
-.PHONY: .force dashboard doctor help clean test signatures plots check
+.PHONY: .force grade grade-parts dashboard doctor help clean test signatures plots check
 
--include $(wildcard $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)
+-include $(wildcard build/gcc/grade/*/*/*.d build/gcc/grade/*/*/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

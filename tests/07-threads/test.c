@@ -611,16 +611,6 @@ static void be_at_curtain(hand *h) {
     }
 }
 
-/* Whether the system says that the hand's thread waits for something. */
-static bool is_asleep(const hand *h) {
-    char line[128] = "";
-    int file = open(text("/proc/self/task/%d/stat", (int)h->id), O_RDONLY);
-    ssize_t len = file < 0 ? 0 : read(file, line, sizeof line - 1);
-    close(file);
-    char *name_end = len > 0 ? strrchr(line, ')') : NULL;
-    return name_end && name_end[1] == ' ' && name_end[2] == 'S';
-}
-
 /* Waits until the hand's call has ended, or stands at a lock. */
 static void settle(hand *h) {
     int64_t late = now_ms() + patience_ms();
@@ -628,7 +618,7 @@ static void settle(hand *h) {
         if (free_within(h, 0)) {
             return;
         }
-        seen = is_asleep(h) ? seen + 1 : 0;
+        seen = work_waits(h->id) ? seen + 1 : 0;
     }
 }
 #endif

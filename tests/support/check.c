@@ -86,7 +86,7 @@ void test_is_child(char *why, size_t size) {
 }
 
 /* A child may not talk to the runner, whose connection is its parent's. */
-static _Noreturn void end_test(const char *message) {
+_Noreturn void test_end(const char *message) {
     if (child_why) {
         snprintf(child_why, child_why_size, "%s", message);
         _exit(1);
@@ -107,7 +107,7 @@ _Noreturn void test_skip(const char *format, ...) {
 }
 
 _Noreturn void todo_reached(const char *step, const char *file, int line) {
-    end_test(text("TODO  not written yet: step %s\n"
+    test_end(text("TODO  not written yet: step %s\n"
                   "at      %s:%d",
                   step, file, line));
 }
@@ -119,7 +119,7 @@ static _Noreturn void fail(check_here at, const char *did, const char *want,
     snprintf(message, sizeof message,
              "FAIL  %s\nwanted  %s\ngot     %s\nlikely  %s\nat      %s:%d", did,
              want, got, likely, at.file, at.line);
-    end_test(message);
+    test_end(message);
 }
 
 void check_int(long long got, long long want, check_here at, const char *did,
@@ -199,5 +199,5 @@ void check_that(bool holds, check_here at, const char *format, ...) {
     char whole[2304];
     snprintf(whole, sizeof whole, "%s%s\nat      %s:%d",
              has_kind ? "" : "FAIL  ", message, at.file, at.line);
-    end_test(whole);
+    test_end(whole);
 }

@@ -10,7 +10,8 @@
  *
  * The same file is built twice: with runner_criterion.c every test is a
  * Criterion test in a process of its own; with runner_plain.c all run in one
- * process, which is what Valgrind, Helgrind and ThreadSanitizer need.
+ * process, which is what Valgrind, Helgrind and ThreadSanitizer need. (The
+ * grader has a third one, tests/grade/runner_fork.c.)
  *
  * Around each body the runner counts the heap: what the test allocated and
  * nobody freed makes that very test fail, with the line that allocated it. */
@@ -37,7 +38,7 @@ typedef struct test {
     struct test *next;
 } test;
 
-#ifdef PLAIN_RUNNER
+#if defined(PLAIN_RUNNER) || defined(FORK_RUNNER)
 #define CHECK_RUNNER_TEST(test_name)
 #else
 #include <criterion/criterion.h>
@@ -118,6 +119,10 @@ typedef struct check_here {
 void test_register(test *t);
 test *test_first(void); /* all tests, in the order of their lines */
 void test_run(test *t); /* a test's body between two counts of the heap */
+
+/* Ends the running test as failed, from any of its threads or children.
+ * message: its kind, two blanks, and the rest. */
+_Noreturn void test_end(const char *message);
 
 /* Says that this process is a child of the test's: its failure goes to `why`,
  * memory shared with the parent, and ends it with status 1. */

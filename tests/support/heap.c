@@ -31,6 +31,12 @@ typedef struct record {
 
 #define GONE ((uintptr_t)1)
 
+#pragma weak heap_counted_elsewhere
+#pragma weak heap_begin_elsewhere
+#pragma weak heap_leaked_elsewhere
+#pragma weak heap_check_guards_elsewhere
+#pragma weak heap_freed
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static record *records;
 static size_t places, used; /* used: live records and GONE ones */
@@ -197,6 +203,9 @@ void *__wrap_realloc(void *old, size_t size) {
     }
     fill(block, 0xa5, size);
     if (old) {
+        if (heap_freed) {
+            heap_freed(old, was.size);
+        }
         check_guard(was);
         memcpy(block, old, was.size < size ? was.size : size);
         fill(old, 0x5a, was.size);
@@ -208,6 +217,9 @@ void *__wrap_realloc(void *old, size_t size) {
 void __wrap_free(void *block) {
     record was;
     if (block && forget(block, &was)) {
+        if (heap_freed) {
+            heap_freed(block, was.size);
+        }
         check_guard(was);
         fill(block, 0x5a, was.size);
     }
@@ -240,25 +252,44 @@ void heap_begin(void) {
     fail_countdown = 0;
     has_failed = false;
     pthread_mutex_unlock(&lock);
+    if (heap_begin_elsewhere) {
+        heap_begin_elsewhere();
+    }
+}
+
+heap_counts heap_counted_here(void) {
+    pthread_mutex_lock(&lock);
+    heap_counts counts = {live_blocks, live_bytes, allocations, fail_countdown,
+                          has_failed};
+    pthread_mutex_unlock(&lock);
+    return counts;
+}
+
+void heap_continue(size_t countdown, bool failed) {
+    pthread_mutex_lock(&lock);
+    fail_countdown = countdown;
+    has_failed = failed;
+    pthread_mutex_unlock(&lock);
+}
+
+static heap_counts elsewhere(void) {
+    return heap_counted_elsewhere ? heap_counted_elsewhere() : (heap_counts){0};
 }
 
 size_t heap_live_blocks(void) {
-    return live_blocks;
+    return live_blocks + elsewhere().live_blocks;
 }
 
 size_t heap_live_bytes(void) {
-    return live_bytes;
+    return live_bytes + elsewhere().live_bytes;
 }
 
 size_t heap_allocations(void) {
-    return allocations;
+    return allocations + elsewhere().allocations;
 }
 
 void heap_fail_at(size_t n) {
-    pthread_mutex_lock(&lock);
-    fail_countdown = n;
-    has_failed = false;
-    pthread_mutex_unlock(&lock);
+    heap_continue(n, false);
 }
 
 bool heap_has_failed(void) {
@@ -276,7 +307,8 @@ bool heap_leaked(heap_block *oldest) {
     if (first) {
         *oldest = (heap_block){first->size, first->caller};
     }
-    return first != NULL;
+    return first != NULL
+           || (heap_leaked_elsewhere && heap_leaked_elsewhere(oldest));
 }
 
 void heap_check_guards(void) {
@@ -284,6 +316,9 @@ void heap_check_guards(void) {
         if (records[i].block > GONE) {
             check_guard(records[i]);
         }
+    }
+    if (heap_check_guards_elsewhere) {
+        heap_check_guards_elsewhere();
     }
 }
 

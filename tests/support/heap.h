@@ -47,4 +47,27 @@ void heap_check_guards(void);
  * that nothing was lost. Returns: how many allocations failed on the way. */
 size_t heap_fail_each(void (*attempt)(void *context), void *context);
 
+/* --- for code under test that lives in another process (tests/grade) ---- */
+
+/* What one process has counted, and how far it is from the failing one. */
+typedef struct heap_counts {
+    size_t live_blocks, live_bytes, allocations;
+    size_t fail_countdown; /* 0: none is to fail */
+    size_t has_failed;     /* 1: it has */
+} heap_counts;
+
+heap_counts heap_counted_here(void);
+
+/* Goes on with a countdown that began in the other process. */
+void heap_continue(size_t fail_countdown, bool has_failed);
+
+/* The tests' side defines these; where nobody does, nothing is elsewhere. */
+heap_counts heap_counted_elsewhere(void);
+void heap_begin_elsewhere(void);
+bool heap_leaked_elsewhere(heap_block *oldest);
+void heap_check_guards_elsewhere(void);
+
+/* The other side may define this, to hear of every block that is freed. */
+void heap_freed(const void *block, size_t size);
+
 #endif

@@ -7,12 +7,19 @@
 #ifndef SUPPORT_WORK_H
 #define SUPPORT_WORK_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Starts counting from 0. */
 void work_begin(void);
 
 /* Steps that this thread has taken since work_begin. */
 size_t work_steps(void);
+
+/* Whether the system says that a thread, which is in a call of the lesson's
+ * code, waits for something.
+ * thread: its number, as gettid gives it. */
+bool work_waits(pid_t thread);
 
 #endif

@@ -1,12 +1,12 @@
 #!/bin/sh
 # dashboard.sh: all lessons, how far each is, and what comes next.
 # dashboard.sh --next: only what comes next.
-# Reads the states that lesson.sh left under build/state; LESSONS and PRESENT
+# Reads the states that lesson.sh left under build/state; ALL_LESSONS and PRESENT
 # come from the Makefile.
 set -u
 next=
 [ "${1:-}" = --next ] || printf '\nKey-value caching in C, fifteen lessons\n\n'
-for lesson in $LESSONS; do
+for lesson in $ALL_LESSONS; do
     n=${lesson%%-*}
     n=${n#0}
     case " $PRESENT " in

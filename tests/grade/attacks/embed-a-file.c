@@ -1,0 +1,4 @@
+/* Attack: embeds a file of the grader. */
+#include "kv.h"
+
+__asm__(".incbin \"/worker.o\"\n");

@@ -1,0 +1,3 @@
+/* Attack: includes a file of the system. */
+#include "/etc/passwd"
+#include "kv.h"

@@ -1,0 +1,296 @@
+#!/usr/bin/python3
+"""grade.py: grades the submissions of a class; see README.md beside it.
+
+It starts itself anew as an unprivileged user in namespaces of its own, takes
+the submissions in, lets make run one job for each file, and writes the
+gradebook. Ends with 0 when everything was graded, 1 when something was not, 2
+when nothing could be: no cage, nothing to grade, another run at work.
+"""
+import argparse
+import fcntl
+import json
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, HERE)
+import cage  # noqa: E402
+import gradebook  # noqa: E402
+import prove  # noqa: E402
+import intake  # noqa: E402
+
+INSIDE = '/tmp/grade'  # where the class, inside, has its folders
+
+
+def stop(text):
+    print(f'make grade: {text}', file=sys.stderr)
+    sys.exit(2)
+
+
+def options():
+    p = argparse.ArgumentParser()
+    p.add_argument('--root', required=True)
+    p.add_argument('--class', dest='room', required=True)
+    p.add_argument('--submissions')
+    p.add_argument('--lessons', required=True)
+    p.add_argument('--jobs', type=int, default=0)
+    p.add_argument('--seed', default='')
+    p.add_argument('--prove', default='', choices=['', 'lesson', 'attacks'])
+    p.add_argument('--inside', action='store_true')
+    return p.parse_args()
+
+
+# --- outside: who we are, and the namespaces --------------------------------
+
+def outside(o):
+    room = os.path.realpath(o.room)
+    os.makedirs(room, exist_ok=True)
+    root = os.geteuid() == 0
+    user = []
+    if root:
+        nobody = pwd.getpwnam('nobody')
+        for path, folders, files in os.walk(room):
+            for name in ['', *files]:
+                os.chown(os.path.join(path, name), nobody.pw_uid,
+                         nobody.pw_gid, follow_symlinks=False)
+        user = ['setpriv', f'--reuid={nobody.pw_uid}',
+                f'--regid={nobody.pw_gid}', '--clear-groups',
+                '--inh-caps=-all', '--bounding-set=-all', '--']
+    # The lock is held by whoever is inside, for as long as it lives.
+    lock = os.open(f'{room}/lock', os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        stop(f'another run is at work in {o.room}')
+    os.set_inheritable(lock, True)
+    workbook = os.path.realpath(o.root)
+    walls = ['bwrap', '--die-with-parent', '--unshare-pid', '--unshare-ipc',
+             '--unshare-net', '--ro-bind', '/', '/', '--dev', '/dev',
+             '--proc', '/proc', '--perms', '1777', '--tmpfs', '/tmp',
+             '--perms', '0755', '--dir', INSIDE,
+             '--ro-bind', workbook, f'{INSIDE}/workbook',
+             '--bind', room, f'{INSIDE}/class']
+    if not root:
+        walls += ['--unshare-user']
+    if o.submissions:
+        if not os.path.isdir(o.submissions):
+            stop(f'there is no folder {o.submissions}')
+        walls += ['--ro-bind', os.path.realpath(o.submissions),
+                  f'{INSIDE}/submissions']
+    walls += ['--chdir', f'{INSIDE}/class', '--']
+    again = ['/usr/bin/python3', '-I', f'{INSIDE}/workbook/tests/grade/grade.py',
+             '--inside', '--root', f'{INSIDE}/workbook',
+             '--class', f'{INSIDE}/class', '--lessons', o.lessons,
+             '--jobs', str(o.jobs), '--seed', o.seed, '--prove', o.prove]
+    if o.submissions:
+        again += ['--submissions', f'{INSIDE}/submissions']
+    os.environ['GRADE_SHOWN'] = os.path.relpath(room)
+    try:
+        os.execvp(walls[0], walls + user + again)
+    except OSError as error:
+        stop(f'bubblewrap is missing: {error}')
+
+
+# --- inside -------------------------------------------------------------------
+
+def self_check(lessons):
+    """A good and a bad submission, before any other: does it judge right?"""
+    why = cage.works()
+    if why:
+        stop('no cage can be built here, so nothing was graded.\n'
+             f'  bubblewrap says: {why}\n'
+             '  A container must allow user namespaces (docker run '
+             '--security-opt seccomp=unconfined, or --privileged);\n'
+             '  a host must have user.max_user_namespaces above 0 and, on '
+             'Ubuntu, kernel.apparmor_restrict_unprivileged_userns=0.')
+    lesson = next(iter(lessons))
+    root = os.path.join(HERE, '../..')
+    cases = [('good', f'{root}/solutions/{lesson}/{lessons[lesson]}.c'),
+             ('bad', f'{root}/tests/{lesson}/stub.c')]
+    jobs = [(kind, subprocess.Popen(
+        ['/usr/bin/python3', '-IS', f'{HERE}/job.py', path, lesson,
+         f'/tmp/{kind}.json'],
+        env={**os.environ, 'GRADE_MEMORY': 'no'})) for kind, path in cases]
+    for kind, job in jobs:
+        if job.wait() != 0:
+            stop('the self-check could not be run: see above')
+        with open(f'/tmp/{kind}.json', encoding='utf-8') as file:
+            result = json.load(file)
+        green = [t['name'] for t in result['tests'] if t['outcome'] == 'OK']
+        whole = result['tests'] and len(green) == len(result['tests'])
+        if (kind == 'good') != bool(whole) or (kind == 'bad' and green):
+            stop(f'the self-check failed: the known-{kind} submission of '
+                 f'{lesson} has {len(green)} of {len(result["tests"])} tests; '
+                 f'nothing was graded. {result.get("compiler", "")}')
+
+
+def own_tree(room, lessons):
+    """Without submissions: the lessons of this very tree."""
+    record = {'name': 'this tree', 'id': 'tree', 'notes': [], 'ignored': [],
+              'hints': {}, 'files': {}}
+    os.makedirs(f'{room}/work/tree', exist_ok=True)
+    os.makedirs(f'{room}/students', exist_ok=True)
+    for lesson, module in lessons.items():
+        name = f'lessons/{lesson}/{module}.c'
+        try:
+            with open(os.path.join(HERE, '../..', name), 'rb') as file:
+                intake.put(f'{room}/work/tree/{lesson}.c', file.read())
+            record['files'][lesson] = {'name': name, 'note': '',
+                                       'taken': True}
+        except OSError:
+            record['notes'].append(f'{name} is gone')
+    intake.put(f'{room}/students/tree.json',
+               json.dumps(record, sort_keys=True, indent=0).encode())
+
+
+def drop_other_lessons(room, lessons):
+    """Work of lessons that are not asked for is left as it is, but not done."""
+    wanted, there = [], 0
+    for who in sorted(os.listdir(f'{room}/work')):
+        for file in sorted(os.listdir(f'{room}/work/{who}')):
+            if file.endswith('.c') and file[:-2] in lessons:
+                wanted.append(f'results/{who}/{file[:-2]}.json')
+    return wanted
+
+
+def stale(target):
+    """Whether make will have to do it; good enough for a count."""
+    try:
+        source = target.replace('results/', 'work/')[:-5] + '.c'
+        lesson = os.path.basename(target)[:-5]
+        made = os.stat(target).st_mtime_ns
+        parts = f'{HERE}/../../build/grade/{lesson}'
+        return made < max(os.stat(p).st_mtime_ns for p in
+                          (source, 'seed', f'{parts}/tests',
+                           f'{parts}/worker.o'))
+    except OSError:
+        return True
+
+
+def run_jobs(targets, jobs):
+    todo = [t for t in targets if stale(t)]
+    print(f'{len(targets)} files to grade, {len(targets) - len(todo)} of them '
+          'are graded already', flush=True)
+    if not todo:
+        return
+    with open('todo', 'w', encoding='utf-8') as file:
+        file.write('all: ' + ' '.join(todo) + '\n')
+    env = {'PATH': '/usr/bin:/bin', 'LC_ALL': 'C.UTF-8', 'HOME': '/tmp'}
+    env.update({k: v for k, v in os.environ.items()
+                if k.startswith('GRADE_')})
+    make = subprocess.Popen(
+        ['make', '-s', '-k', '-f', f'{HERE}/grade.mk', f'-j{jobs}',
+         f'PARTS={HERE}/../../build/grade', f'JOB={HERE}/job.py', *todo]
+        if len(todo) < 500 else
+        ['make', '-s', '-k', '-f', f'{HERE}/grade.mk', '-f', 'todo',
+         f'-j{jobs}', f'PARTS={HERE}/../../build/grade',
+         f'JOB={HERE}/job.py', 'all'], env=env)
+    watch(make, todo)
+
+
+def watch(make, todo):
+    """Says how far it is, and when it will be done."""
+    begun = time.monotonic()
+    left, said = list(todo), 0.0
+    tty = sys.stdout.isatty()
+    while make.poll() is None:
+        time.sleep(0.2)
+        left = [t for t in left if stale(t)]
+        now = time.monotonic()
+        if now - said < (1 if tty else 10):
+            continue
+        said = now
+        done = len(todo) - len(left)
+        eta = (f', about {round((now - begun) / done * len(left))} s to go'
+               if done else '')
+        print(f'{done} of {len(todo)} done, {len(left)} left{eta}',
+              end='   \r' if tty else '\n', flush=True)
+    took = time.monotonic() - begun
+    left = [t for t in left if stale(t)]
+    print(f'{len(todo) - len(left)} of {len(todo)} done in {took:.0f} s'
+          + ' ' * 20, flush=True)
+
+
+def show_own(lessons, student):
+    for lesson in lessons:
+        told = gradebook.state(student.record, lesson,
+                               student.results[lesson.name])
+        print(f'  {lesson.name:<24}'
+              f'{gradebook.number(student.points[lesson.name]) or "-":>6} of '
+              f'{gradebook.number(lesson.worth)}   {told}')
+    print(f'  {"total":<24}{gradebook.number(student.total) or "0":>6} of '
+          f'{gradebook.number(sum(l.worth for l in lessons))}')
+
+
+def show_class(lessons, students):
+    most = gradebook.number(sum(l.worth for l in lessons))
+    totals = sorted(s.total for s in students)
+    if totals:
+        middle = totals[len(totals) // 2]
+        print(f'{len(students)} students; of {most} points the best has '
+              f'{gradebook.number(totals[-1]) or "0"}, the median '
+              f'{gradebook.number(middle) or "0"}')
+    for s in students:
+        for note in s.record['notes']:
+            print(f'  {s.name}: {note}')
+
+
+def inside(o):
+    os.umask(0o022)
+    lessons = dict(pair.split(':') for pair in o.lessons.split())
+    room = o.room
+    if o.prove:
+        why = cage.works()
+        if why:
+            stop(f'no cage can be built here: {why}')
+        prove.prove(o.prove, lessons)
+        return
+    self_check(lessons)
+    if o.seed:
+        intake.put(f'{room}/seed', o.seed.encode())
+    elif not os.path.exists(f'{room}/seed'):
+        intake.put(f'{room}/seed', str(secrets.randbits(31)).encode())
+    if o.submissions:
+        try:
+            count = intake.intake(o.submissions, lessons, room)
+        except PermissionError as error:
+            stop(f'submissions must be readable for the user "nobody": '
+                 f'{error}')
+        if count == 0:
+            stop('there is no submission in the folder')
+    else:
+        own_tree(room, lessons)
+    targets = drop_other_lessons(room, lessons)
+    run_jobs(targets, o.jobs or len(os.sched_getaffinity(0)))
+    book, students = gradebook.gradebook(room, list(lessons),
+                                         f'{HERE}/points.tsv')
+    show = os.environ.get('GRADE_SHOWN', room)
+    if o.submissions:
+        show_class(book, students)
+        print(f'{show}/gradebook.html, gradebook.csv, and a report for each '
+              f'in {show}/reports/')
+    else:
+        show_own(book, students[0])
+        print(f'Details: {show}/reports/{students[0].folder}/report.txt')
+    missing = [t for t in targets if stale(t)]
+    for target in missing:
+        print(f'not graded, by a fault of the grader: {target}',
+              file=sys.stderr)
+    sys.exit(1 if missing else 0)
+
+
+def main():
+    o = options()
+    if o.inside:
+        inside(o)
+    else:
+        outside(o)
+
+
+if __name__ == '__main__':
+    main()
