@@ -74,6 +74,10 @@ wrapped-moments := pthread_mutex_lock pthread_mutex_trylock \
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15c-server
 
+# What make grade knows. Not yet: the tests of lesson 7 act inside the student's
+# threads, those from 8 on need their servers or headers of their own kind.
+gradable = $(filter 01-% 02-% 03-% 04-% 05-% 06-% 09-%,$(present))
+
 # -- tools and flags ----------------------------------------------------------
 ifeq ($(origin CC),default)
 CC := gcc
@@ -413,7 +417,7 @@ $G/%/client.c $G/%/worker.c: $$(wildcard lessons/$$*/*.h) $(glue-headers) tests/
 client-objects = build/gcc/grade/$G/$1/client.o build/gcc/$2/tests/$1/test.o \
     $(call half,grade,$(addprefix grade/,client wire runner_fork) \
     $(addprefix support/,check heap model $(call fixtures,$1)))
-link-tests = $Qgcc $(WRAP) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -pthread
+link-tests = $Qgcc $(call wrap,$*) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -pthread
 $G/%/tests: $$(call client-objects,$$*,grade)
 	$(link-tests)
 $G/%/tests-memory: $$(call client-objects,$$*,plain)
@@ -433,7 +437,7 @@ $G/%/about: Makefile
 	@mkdir -p $(@D)
 	@{ echo 'module $(module-$*)'; \
 	    echo 'flags $(STD) $(filter-out -Werror=%,$(WARN)) $(flags-check) $(call code-flags,check)'; \
-	    echo 'libs $(WRAP) $(call libs,$*) -pthread'; \
+	    echo 'libs $(call wrap,$*) $(call libs,$*) -pthread'; \
 	    echo 'fixtures $(fixtures-$*)'; } > $@
 
 # The headers, without the code that stands beside them.
@@ -442,9 +446,6 @@ $G/include/stamp: $(wildcard lessons/*/*.h)
 	$Qcp --parents $^ $(@D) && touch $@
 
 grade-parts = $(patsubst %,$G/$1/%,tests tests-memory worker.o worker-memory.o about) $G/include/stamp
-# Not yet: the tests of lesson 7 act inside the student's threads, those from 8
-# on need their servers or their own kind of header within the cage.
-gradable := $(filter 01-% 02-% 03-% 04-% 05-% 06-% 09-%,$(present))
 graded := $(if $(LESSONS),$(foreach l,$(LESSONS),$(or $(filter $(gradable),$(call find,$l)),\
     $(error Lesson '$l' cannot be graded))),$(gradable))
 grade-parts: $(foreach l,$(graded),$(call grade-parts,$l))
