@@ -20,7 +20,7 @@ FILENAME ~ /signatures\.tsv$/ {
 
 # The numbered promises of the header: " * [P3] text", wrapped.
 FILENAME ~ /\.h$/ {
-    if (match($0, /\[P[0-9]+\]/)) {
+    if (/^ \* \[P[0-9]+\]/ && match($0, /\[P[0-9]+\]/)) {
         number = substr($0, RSTART + 1, RLENGTH - 2)
         promise[number] = substr($0, RSTART + RLENGTH + 1)
     } else if (number && /^ \*      /) {
