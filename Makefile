@@ -55,6 +55,9 @@ given-11-database := db_sqlite db_postgres
 
 # The databases besides its own on which a lesson is proved: make ... DB=NAME.
 databases-11-database := postgres
+ifneq ($(filter-out sqlite postgres,$(DB)),)
+$(error DB=$(DB)? There are sqlite, the default, and postgres)
+endif
 
 # What a lesson's tests start (tests/support/NAME.c), and its own libraries.
 fixtures-08-redis := redis

@@ -21,6 +21,7 @@
  *                     parameter missing, a value that does not fit
  *   STATUS_BACKEND    the database failed: disk full, server gone
  *   STATUS_TIMEOUT    no answer in time, or others hold a lock
+ *   STATUS_DEADLOCK   it and others wait for each other, and it must give way
  *   STATUS_TOO_LARGE  a value beyond what the database can hold
  *   STATUS_NO_MEMORY
  * and `error` then says more. */

@@ -45,7 +45,8 @@
  * [P8] A get serves no result of before a change that the database has told of,
  *      whoever made it; also when the change came while the query ran.
  * [P9] The database is asked for changes by the first get, and by each later
- *      one, but not sooner than check_ms after it was last asked.
+ *      one, but not sooner than check_ms after it last answered: a question
+ *      that failed is asked again by the next get.
  * [P10] As long as the database cannot tell of changes, nothing that is held is
  *      served, nothing is kept, every get asks again, and the rows come from
  *      the database.
@@ -80,7 +81,8 @@ typedef struct query_cache_options {
 typedef struct query_cache_stats {
     uint64_t hits;     /* gets answered from memory */
     uint64_t misses;   /* all others */
-    uint64_t stale;    /* misses that met a result of before a change */
+    uint64_t stale;    /* misses that met a result of before a change; none is
+                          counted while the database cannot tell */
     uint64_t failures; /* misses that ended without rows */
 } query_cache_stats;
 

@@ -30,7 +30,7 @@ TEST_REPORT=$out/report.tsv TEST_EVENTS=$out/events \
     timeout -k 0.3 $seconds "$program" --quiet < /dev/null > "$out/log" 2>&1
 touch "$out/report.tsv"
 
-echo "Lesson $n: $source"
+echo "Lesson $n: $source${DB:+ on $DB}"
 awk -f "$here/page.awk" -v n="$n" -v source="$source" \
     -v rows="${rows%% *}" -v colour="$colour" \
     -v all="$(grep -c '^TEST(' "tests/$lesson/test.c")" -v next_file="$out/next" \
