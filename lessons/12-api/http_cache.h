@@ -72,9 +72,10 @@
  *      bytes come, and however many redirects.
  * [P6] A fresh answer is given without a request until its time is over, and
  *      at exactly that millisecond no more. It costs O(1) and no allocation.
- * [P7] Only a 200 is stored, under its whole URL. An error is never stored,
- *      and takes nothing away. What the API does say takes the place of what
- *      was stored, also when it may not be stored itself.
+ * [P7] Only a 200 is stored, under its whole URL. What ends in STATUS_BACKEND,
+ *      STATUS_TIMEOUT or STATUS_TOO_LARGE is never stored and takes nothing
+ *      away. Any other answer (another 2xx, a redirect, any 4xx) takes away
+ *      what was stored.
  * [P8] How long an answer is fresh, and whether it is stored at all, is as the
  *      table says, to the millisecond.
  * [P9] Names of header fields and of directives count in any case, and several
@@ -82,13 +83,16 @@
  * [P10] An answer with ETag or Last-Modified is kept for keep_ms after it was
  *      fresh. The next request then asks whether it still holds; a 304 renews
  *      it, without a body, by the fields that the 304 brings and the old ones
- *      for the rest.
+ *      for the rest; but what is asked with stays that of the 200, whose body
+ *      it is.
  * [P11] Redirects (301, 302, 303, 307, 308) are followed, at most 5, and never
- *      to another scheme: further ones are STATUS_BACKEND. Each answer is
- *      stored under the URL that gave it, and a redirect is not stored.
- * [P12] Where it is allowed, an answer stands in for STATUS_BACKEND and
- *      STATUS_TIMEOUT after its time, and is marked as stale. stale-if-error
- *      says for how long; where the API does not say, stale_if_error_ms does.
+ *      to another scheme: further ones are STATUS_BACKEND, and the line for
+ *      people names where the last one leads. Each answer is stored under the
+ *      URL that gave it, and a redirect is not stored.
+ * [P12] Where it is allowed, the answer of the URL that failed stands in for
+ *      STATUS_BACKEND and STATUS_TIMEOUT after its time, and is marked as
+ *      stale. stale-if-error says for how long; where the API does not say,
+ *      stale_if_error_ms does.
  *      At exactly the end of that time it stands in no more.
  * [P13] As JSON a body is parsed once, when it is first asked for so. One that
  *      is no JSON is STATUS_BACKEND, and is not stored by that get.

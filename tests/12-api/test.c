@@ -332,11 +332,19 @@ TEST(a_header_is_bounded_too, "P4", "12.2") {
     http_play(api, "/fair", &(http_answer){.header_size = 60000});
     http_play(api, "/large", &(http_answer){.header_size = 70000});
     http_play(api, "/huge", &(http_answer){.header_size = 1 << 20});
+    static char rest[1001];
+    memset(rest, 'r', sizeof rest - 1);
+    memcpy(rest, "Rest: ", 6);
+    http_play(api, "/sum",
+              &(http_answer){.header = rest, .header_size = 64 * 1024 - 500});
     want_status(got(h, "/fair"), STATUS_OK, "get with a header of 60,000 bytes",
                 "64 KiB are allowed");
     want_text(seen(h, "/large"), "no answer: too large",
               "get with a header of 70,000 bytes",
               "set CURLOPT_HEADERFUNCTION, and count what comes");
+    want_text(seen(h, "/sum"), "no answer: too large",
+              "get with a header line of 65,036 bytes and one of 1,000",
+              "the bound is for all lines together");
     want_text(seen(h, "/huge"), "no answer: too large",
               "get with a header line of 1 MiB",
               "libcurl gives up first, and calls it CURLE_OUT_OF_MEMORY: while "
@@ -1028,8 +1036,12 @@ TEST(a_redirect_leads_to_no_other_scheme, "P11", "12.6") {
         play_redirect("/a", 302, bad[i]);
         want_text(seen(h, "/a"), "no answer: backend failed", did,
                   "a redirect stays with the scheme of the URL asked for");
-        want_true(strstr(http_cache_error(h), bad[i]) != NULL,
-                  text("%s; the reason", did), "the line says where it leads");
+        want_that(strstr(http_cache_error(h), bad[i]) != NULL,
+                  "did     %s; http_cache_error\n"
+                  "wanted  a line with %s in it\n"
+                  "got     %s\n"
+                  "likely  the line must say where the redirect leads",
+                  did, bad[i], http_cache_error(h));
     }
     play_code("/a", 302);
     want_text(seen(h, "/a"), "no answer: backend failed",
@@ -1052,6 +1064,14 @@ TEST(the_timeout_is_for_all_redirects_together, "P5", "12.6") {
               "get with a timeout of 500 ms what is 4 redirects of 200 ms away",
               "each request has only the time that those before it have left "
               "(CURLINFO_TOTAL_TIME_T)");
+    http_play(api, "/first",
+              &(http_answer){
+                  .code = 302, .header = "Location: /last", .delay_ms = 300});
+    http_play(api, "/last", &(http_answer){.body = "two", .delay_ms = 400});
+    want_text(seen(h, "/first"), "no answer: timeout",
+              "get with a timeout of 500 ms what takes 300 ms to redirect and "
+              "then 400 ms to answer",
+              "the last request, too, has only the time that is left");
     end(h);
 }
 
