@@ -45,8 +45,9 @@
  * [P8] Recording takes the same work for any value and allocates nothing; a
  *      histogram takes less than 64 KiB whatever is recorded.
  * [P9] A histogram added to another gives what recording all into one gives.
- * [P10] A figure is the median of its runs, with the least and the greatest
- *      beside it; figures come in the order in which they were first named.
+ * [P10] A figure is the median of its runs, of an even number the mean of the
+ *      middle two, with the least and the greatest beside it; figures come in
+ *      the order in which they were first named.
  * [P11] Rivals take turns: each has one in every run, and each run begins with
  *      another one. The warm-up comes first and leaves no figure.
  * [P12] What is timed is the operation: not its preparation, not the warm-up.
@@ -124,7 +125,9 @@ bench_key bench_random_key(uint64_t *state);
 typedef struct bench_zipf bench_zipf;
 
 /* Makes a law. Its weights come from exact_power (exact.h), so they are the
- * same on every machine, which libm's pow does not promise.
+ * same on every machine, which libm's pow does not promise. Their bits are as
+ * many as n of the greatest weight allow: the most for which n * 2^bits is no
+ * more than 2^63.
  * n: 1 to BENCH_ZIPF_MAX.
  * exponent_percent: 100 times the exponent s: 99 for the 0.99 that caches are
  * commonly measured with, 0 for ranks that are all equally likely; at most
@@ -177,7 +180,7 @@ bench_summary bench_histogram_summary(const bench_histogram *h);
  * order, k = n * per_million / 10^6 rounded up, or 1 if that is 0.
  * per_million: at most 1000000, which gives the greatest time exactly.
  * Returns: within 1 %, and never below the least or above the greatest; 0 when
- * nothing was recorded. */
+ * nothing was recorded. Right for any count that fits into 64 bits. */
 int64_t bench_histogram_percentile(const bench_histogram *h,
                                    uint32_t per_million);
 
@@ -203,8 +206,8 @@ typedef struct bench_figure {
 
 /* How a table is written; zero is a table of times. */
 typedef struct bench_table {
-    const char *title;   /* one line; NULL: none */
-    const char *machine; /* which, and when; one line; NULL: none */
+    const char *title;   /* one line, however long; NULL: none */
+    const char *machine; /* which, and when; one line too; NULL: none */
     bool counts;         /* counted, not timed: no spread, no cost */
     bench_clock clock;   /* what the cost is measured by */
 } bench_table;
@@ -214,7 +217,8 @@ bench_report *bench_report_create(void);
 
 /* Notes what one run gave; values of the same implementation, operation and
  * size make one figure.
- * r: NULL in a warm-up: then nothing is noted.
+ * r: NULL in a warm-up: then nothing is noted, and what is not allowed is
+ * refused all the same.
  * implementation, operation: 1 to BENCH_LABEL_MAX bytes without tabs and line
  * ends; copied.
  * value: not infinite, and a number.
@@ -273,7 +277,7 @@ status bench_interleave(bench_report *report, bench_plan plan, bench_turn *turn,
 
 typedef struct bench_work {
     /* Lays out all that the operations will need, keys say; may be NULL.
-     * Called once, before the warm-up; not timed.
+     * Called once, before the warm-up, and also where there is none; not timed.
      * Returns: STATUS_OK, or another status, which ends the run. */
     status (*prepare)(void *context, uint64_t count);
     /* Does operation `number`. Returns: something that depends on its work. */
@@ -302,7 +306,9 @@ typedef struct bench_options {
  * sum: out, all results added up modulo 2^64; the warm-up's are left out.
  * Returns: STATUS_OK; STATUS_INVALID for a count of 0, a negative interval, or
  * a run beyond the range of int64_t; what prepare returned; STATUS_BACKEND if
- * the clock went back: h then holds the times before that. */
+ * an operation ended before its time began, because the clock went back behind
+ * the reading before (closed) or behind when it was due (open): h then holds
+ * the times before that. */
 status bench_run(const bench_work *work, uint64_t count,
                  const bench_options *options, bench_histogram *h,
                  uint64_t *sum);

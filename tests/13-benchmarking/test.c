@@ -339,6 +339,30 @@ TEST(a_rank_is_the_same_on_every_machine, "P2", "13.2") {
     bench_zipf_destroy(z);
 }
 
+/* Each seed gives a point at the very border of two ranks. */
+TEST(the_last_bit_decides_between_two_ranks, "P2", "13.2") {
+    static const struct {
+        unsigned exponent_percent;
+        size_t rank;
+        uint64_t seed;
+    } cases[] = {
+        {99, 1, 0x5011fcf80da7f177},    {99, 2, 0x3cbf2e84ba07d7ed},
+        {99, 900, 0x32f7d0b1540f076d},  {99, 901, 0xb86a8bc92efc261f},
+        {300, 400, 0xa9dab58a95aa436d}, {300, 401, 0x4c8c98b0ff280d90},
+        {300, 900, 0x1cbcb035a63ef3ad}, {300, 901, 0xe7ffcfcdf42af5f6}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bench_zipf *z = law(1000, cases[i].exponent_percent);
+        uint64_t state = cases[i].seed;
+        want_int(draw(z, &state, 1000), cases[i].rank,
+                 text("seed %016llx, 1000 ranks, exponent %.2f, draw 0",
+                      (unsigned long long)cases[i].seed,
+                      cases[i].exponent_percent / 100.0),
+                 "weights have the bits that the header says, and a point "
+                 "where one rank ends belongs to the next");
+        bench_zipf_destroy(z);
+    }
+}
+
 TEST(one_rank_is_a_law_too, "P4", "13.2") {
     uint64_t state = 1;
     for (unsigned percent = 0; percent <= 1000; percent += 250) {
@@ -576,10 +600,11 @@ TEST(a_percentile_is_within_one_percent_at_every_size, "P6", "13.4") {
     uint64_t state = test_seed();
     for (int64_t power = 1; power <= BENCH_NS_MAX / 2; power *= 2) {
         for (size_t i = 0; i < 12; i++) {
-            int64_t ns = i < 3 ? power + (int64_t)i - 1
-                               : power
-                                     + (int64_t)bench_random_below(
-                                         &state, (uint64_t)power);
+            int64_t ns = i < 3    ? power + (int64_t)i - 1
+                         : i == 3 ? power + power / 64 - (power >= 64)
+                                  : power
+                                        + (int64_t)bench_random_below(
+                                            &state, (uint64_t)power);
             bench_histogram *h = fresh();
             record(h, 0);
             record(h, ns);
@@ -587,7 +612,8 @@ TEST(a_percentile_is_within_one_percent_at_every_size, "P6", "13.4") {
             want_within(percentile(h, 500000), ns,
                         text("record 0, %lld and 60 s, median", (long long)ns),
                         "a bucket is too wide, or the neighbour's is taken: "
-                        "look at what happens at a power of two");
+                        "look at what happens at a power of two. Or one end "
+                        "of the bucket is reported: report its middle");
             bench_histogram_destroy(h);
         }
     }
@@ -672,6 +698,29 @@ TEST(the_whole_is_the_greatest_exactly, "P6", "13.4") {
     want_int(percentile(h, 1000000), 12345679,
              "record 12345678, 7, 12345679, percentile 100",
              "all times do not exceed the greatest, which is known exactly");
+    bench_histogram_destroy(h);
+}
+
+TEST(a_percentile_of_very_many_times_is_right_too, "P6", "13.4") {
+    bench_histogram *h = fresh();
+    for (int ns = 10; ns <= 40; ns += 10) {
+        record(h, ns);
+    }
+    for (size_t i = 0; i < 50; i++) {
+        bench_histogram *copy = fresh();
+        bench_histogram_add(copy, h);
+        bench_histogram_add(h, copy);
+        bench_histogram_destroy(copy);
+    }
+    const char *did = "record 10, 20, 30, 40, add a copy of all 50 times";
+    want_true(bench_histogram_summary(h).count == (uint64_t)1 << 52,
+              text("%s: is the count 2^52", did), "counts are added");
+    want_int(percentile(h, 500000), 20, text("%s: median", did),
+             "the count times per_million is beyond 64 bits: divide first");
+    want_int(percentile(h, 500001), 30, text("%s: percentile 50.0001", did),
+             "what the division leaves over counts too");
+    want_int(percentile(h, 1000000), 40, text("%s: percentile 100", did),
+             "the count times per_million is beyond 64 bits: divide first");
     bench_histogram_destroy(h);
 }
 
@@ -887,6 +936,11 @@ TEST(a_figure_is_the_median_with_its_spread, "P10", "13.5") {
     add(r, "lru", "get", 1000, 40);
     want_near(figure(r, 0).median, 25, "add 30, 10, 100, 20, 11, 40: median",
               "of an even number, the mean of the middle two");
+    want_status(bench_report_add(NULL, "lru", "get", 1000, 40), STATUS_OK,
+                "add lru get 1000 40 to NULL",
+                "in a warm-up the report is NULL, which is no mistake");
+    want_int(figure(r, 0).runs, 6, "add 6 values, and one to NULL: runs",
+             "without a report, as in a warm-up, nothing is noted");
     bench_report_destroy(r);
     bench_report_destroy(NULL);
 }
@@ -970,6 +1024,13 @@ TEST(what_would_spoil_a_table_is_refused, "P17", "13.5") {
     }
     want_int(figures(r), 0, "add what is refused, count figures",
              "what is refused changes nothing");
+    want_status(bench_report_add(NULL, bad[1], "get", 1, 1), STATUS_INVALID,
+                "add with a bad implementation to NULL",
+                "a bad name shows in the warm-up, before any run: check first");
+    want_status(bench_report_add(NULL, "lru", "get", 1, NAN), STATUS_INVALID,
+                "add the value nan to NULL",
+                "a bad value shows in the warm-up, before any run: check "
+                "first");
     add(r, "a name of thirty-one bytes, lru", "get", 1, -5);
     want_text(figure(r, 0).implementation, "a name of thirty-one bytes, lru",
               "add with a name of 31 bytes", "31 bytes are allowed");
@@ -1196,6 +1257,13 @@ TEST(a_cold_run_has_no_warm_up, "P12", "13.7") {
     want_text(j.calls, "0 1 2 3 4 5 6 7 8 9 10",
               "run 11 operations, cold: the numbers of all calls",
               "cold: the first time is what counts");
+    want_int(j.prepared, 1, "run 11 operations, cold: calls of prepare",
+             "a cold run has no warm-up, but needs its keys");
+    want_int(j.prepared_for, 11,
+             "run 11 operations, cold: what prepare is told",
+             "prepare is told how many operations come");
+    want_false(j.late, "run 11 operations, cold: was prepare called too late",
+               "operation 0 needs what is prepared");
     bench_histogram_destroy(h);
 }
 
@@ -1351,6 +1419,21 @@ TEST(preparation_and_warm_up_come_before_the_schedule, "P12", "13.8") {
     bench_histogram_destroy(h);
 }
 
+TEST(an_end_before_the_due_time_ends_the_run, "P17", "13.8") {
+    job j = {.takes = {5, 6, -50, 7}};
+    uint64_t sum = 77;
+    bench_histogram *h = fresh();
+    const char *did = "one operation each 100 ns, of 5, 6, -50 and 7 ns";
+    want_status(run_job(&j, 4, 100, true, h, &sum), STATUS_BACKEND, did,
+                "a record that is refused must not pass unseen");
+    want_int(j.count, 3, text("%s: calls", did), "the run ends there");
+    want_int(bench_histogram_summary(h).count, 2, text("%s: count", did),
+             "what was timed before stays");
+    want_int(sum, 77, text("%s: the sum", did),
+             "out-parameters are written only on success");
+    bench_histogram_destroy(h);
+}
+
 TEST(the_machines_clock_waits_too, "P14", "13.8") {
     job j = {.takes = {0}};
     bench_work work = {.operation = do_job, .context = &j};
@@ -1436,7 +1519,7 @@ TEST(one_interruption_does_not_raise_the_cost, "P15", "13.9") {
 
 /* What a report writes. */
 struct paper {
-    char text[2048];
+    char text[8192];
     size_t pieces;
 };
 
@@ -1497,6 +1580,48 @@ TEST(a_table_of_counts_has_one_value_and_no_cost, "P10", "13.9") {
               "what is counted has no spread and costs no time");
     want_int(h.now, 0, "write a table of counts: time passed on its clock",
              "what is counted is not timed");
+    bench_report_destroy(r);
+}
+
+TEST(a_long_title_is_written_whole, "P10", "13.9") {
+    static struct paper p;
+    static char title[2001], where[2001];
+    memset(title, 't', 2000);
+    memset(where, 'm', 2000);
+    bench_report *r = fresh_report();
+    bench_table table = {title, where, .counts = true};
+    bench_report_write(r, &table, write_paper, &p);
+    const char *did = "write a title of 2000 bytes and a machine of as many";
+    want_int(strcspn(p.text, "\n"), 2 + 2000,
+             text("%s: bytes of the first line", did),
+             "hand a title to write as it is: it may be longer than any array");
+    want_int(strcspn(p.text + 2003, "\n"), 11 + 2000,
+             text("%s: bytes of the second line", did),
+             "hand a machine to write as it is: it may be longer than any "
+             "array");
+    want_text(p.text + 2003 + 2012, "implementation\toperation\tsize\tvalue\n",
+              text("%s: the third line", did),
+              "the lines after a long one are as always");
+    bench_report_destroy(r);
+}
+
+TEST(the_longest_row_is_written_whole, "P10", "13.9") {
+    static struct paper p;
+    hand h = {.tick = 25};
+    bench_report *r = fresh_report();
+    add(r, "an implementation with 31 bytes", "an operation that has 31 bytes.",
+        SIZE_MAX, -1.23456e-300);
+    bench_table table = {.clock = clock_of(&h)};
+    bench_report_write(r, &table, write_paper, &p);
+    const char *row = strstr(p.text, "an impl");
+    want_text(row ? row : p.text,
+              text("an implementation with 31 bytes\t"
+                   "an operation that has 31 bytes.\t%zu\t-1.23456e-300\t"
+                   "-1.23456e-300\t-1.23456e-300\n",
+                   SIZE_MAX),
+              "write a row of the longest names and numbers",
+              "two names of 31 bytes, a size of 20 digits and three values "
+              "of 13 bytes must fit into the line");
     bench_report_destroy(r);
 }
 

@@ -223,10 +223,17 @@ bench_summary bench_histogram_summary(const bench_histogram *h) {
     };
 }
 
+/* count * per_million / 10^6, rounded up. Whole millions are divided before
+ * they are multiplied: the product of all could be beyond 64 bits. */
+static uint64_t rank_of(uint64_t count, uint32_t per_million) {
+    return count / 1000000 * per_million
+           + (count % 1000000 * per_million + 999999) / 1000000;
+}
+
 int64_t bench_histogram_percentile(const bench_histogram *h,
                                    uint32_t per_million) {
     assert(per_million <= 1000000);
-    uint64_t wanted = (h->count * per_million + 999999) / 1000000;
+    uint64_t wanted = rank_of(h->count, per_million);
     if (wanted == h->count) {
         return h->most;
     }

@@ -81,9 +81,13 @@ status bench_zipf_create(size_t n, unsigned exponent_percent,
         return STATUS_NO_MEMORY;
     }
     z->n = n;
+    unsigned bits = 63;
+    while (n > (uint64_t)1 << (63 - bits)) { /* down to 36 at most */
+        bits--;
+    }
     uint64_t sum = 0;
     for (size_t i = 0; i < n; i++) {
-        sum += exact_power(i + 1, exponent_percent, 36);
+        sum += exact_power(i + 1, exponent_percent, bits);
         z->below[i] = sum;
     }
     *out = z;
@@ -169,7 +173,9 @@ int64_t bench_histogram_percentile(const bench_histogram *h,
                                    uint32_t per_million) {
     assert(per_million <= 1000000);
     uint64_t count = h->ends.count;
-    uint64_t wanted = (count * per_million + 999999) / 1000000;
+    uint64_t rest = count % 1000000 * per_million;
+    uint64_t wanted =
+        count / 1000000 * per_million + rest / 1000000 + (rest % 1000000 > 0);
     uint64_t may_exceed = count - (wanted > 0 || count == 0 ? wanted : 1);
     if (may_exceed == 0) {
         return h->ends.most_ns;
