@@ -1,8 +1,10 @@
-/* cluster: a map of slots, and a connection for each node. */
+/* cluster: a map of slots, a connection for each node, and questions that go
+ * from node to node until they have their answer. */
 #include "cluster.h"
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,48 +12,55 @@
 #include <string.h>
 #include <time.h>
 
-enum { NODES_MAX = 1000, HOST_SIZE = 256, ERROR_SIZE = 320, PORT_MAX = 65535 };
 enum { TIMEOUT_MS = 1000, RETRIES = 16, PAUSE_MS = 10, LONGEST_PAUSE_MS = 500 };
+enum { HOST_SIZE = 256, ERROR_SIZE = 384, PORT_MAX = 65535, WORDS_MAX = 3 };
 
-/* A node of which nobody has told us which slots it owns owns none. */
-enum { NOBODY = UINT16_MAX };
-
-/* More redirects than that lead nowhere. */
+/* More redirects than that, one after the other, lead nowhere. */
 enum { REDIRECTS = 16 };
 
-struct node {
+/* Nodes are numbered; this is none. */
+enum { NOBODY = UINT16_MAX };
+
+struct address {
     char host[HOST_SIZE];
     int port;
+};
+
+struct node {
+    struct address address;
     redisContext *context; /* NULL: no connection */
-    bool away;             /* the last attempt to connect failed */
+    status fault;          /* why there is none */
+    bool wanted;           /* there is something to be sent to it */
 };
 
 struct cluster {
     struct node *nodes; /* all that were ever heard of */
     size_t count;
     uint16_t owner[CLUSTER_SLOTS];
-    cluster_options options;
+    uint16_t suspect; /* a node that failed: our map may be out of date */
     redisReply *lent; /* holds the value that was given last */
+    cluster_options options;
     cluster_stats stats;
     char error[ERROR_SIZE];
 };
 
+/* How far a question has come: the owner of its slot is to be asked, for the
+ * first time or again; or the node that we were sent to; or all is said. */
+enum progress { WAITING, REDIRECTED, ENDED };
+
 /* A command on its way from node to node. */
 struct question {
-    const bytes *words;
+    bytes words[WORDS_MAX];
     size_t count;
     unsigned slot;
-    bool repeatable; /* to ask again changes nothing */
-    uint16_t at;     /* the node that is asked */
-    bool asking;     /* it was told to expect us */
-    redisReply *reply;
-};
-
-/* Where a redirect points. */
-struct redirect {
-    unsigned slot;
-    char host[HOST_SIZE]; /* empty: the node that says so */
-    int port;
+    bool repeatable; /* to carry it out twice does no harm */
+    int wanted;      /* the type of a good answer */
+    enum progress progress;
+    uint16_t at; /* the node that is asked */
+    bool asking; /* that node does not own the slot yet */
+    bool sent;
+    status result;     /* if it has ended, or must end now */
+    redisReply *reply; /* NULL unless the result is STATUS_OK */
 };
 
 /* -- slots ---------------------------------------------------------------- */
@@ -69,14 +78,15 @@ static uint16_t crc16(const unsigned char *at, size_t len) {
     return crc;
 }
 
-/* What of the key is hashed: all of it, or its tag. */
+/* What of the key is hashed: its tag, or all of it. */
 static bytes tag_of(bytes key) {
     const char *open = key.len > 0 ? memchr(key.data, '{', key.len) : NULL;
     if (open) {
-        size_t rest = key.len - (size_t)(open + 1 - (const char *)key.data);
-        const char *close = memchr(open + 1, '}', rest);
-        if (close && close > open + 1) {
-            return (bytes){open + 1, (size_t)(close - open - 1)};
+        const char *tag = open + 1;
+        size_t rest = key.len - (size_t)(tag - (const char *)key.data);
+        const char *close = memchr(tag, '}', rest);
+        if (close && close != tag) {
+            return (bytes){tag, (size_t)(close - tag)};
         }
     }
     return key;
@@ -87,7 +97,7 @@ unsigned cluster_slot(bytes key) {
     return crc16(tag.data, tag.len) % CLUSTER_SLOTS;
 }
 
-/* -- failures ------------------------------------------------------------- */
+/* -- nodes ---------------------------------------------------------------- */
 
 static status fail(cluster *c, status s, const char *format, ...) {
     va_list values;
@@ -101,200 +111,364 @@ static status no_memory(cluster *c) {
     return fail(c, STATUS_NO_MEMORY, "out of memory");
 }
 
-/* -- nodes ---------------------------------------------------------------- */
+/* Reads "host:port"; a host may hold colons itself, and may be empty. */
+static bool read_address(const char *text, size_t len, struct address *a) {
+    if (len >= sizeof a->host) {
+        return false;
+    }
+    memcpy(a->host, text, len);
+    a->host[len] = '\0';
+    char *end, *colon = strrchr(a->host, ':');
+    if (!colon || colon[1] < '0' || colon[1] > '9') {
+        return false;
+    }
+    *colon = '\0';
+    long port = strtol(colon + 1, &end, 10);
+    a->port = (int)port;
+    return *end == '\0' && port >= 1 && port <= PORT_MAX;
+}
 
 /* Finds the node at an address, or adds it.
  * Returns: its number; NOBODY without memory. */
-static uint16_t node_at(cluster *c, const char *host, int port) {
+static uint16_t node_at(cluster *c, const struct address *a) {
     for (size_t i = 0; i < c->count; i++) {
-        if (c->nodes[i].port == port && strcmp(c->nodes[i].host, host) == 0) {
+        const struct address *known = &c->nodes[i].address;
+        if (known->port == a->port && strcmp(known->host, a->host) == 0) {
             return (uint16_t)i;
         }
     }
-    if (c->count == NODES_MAX || strlen(host) >= HOST_SIZE) {
-        return NOBODY;
-    }
-    struct node *nodes = realloc(c->nodes, (c->count + 1) * sizeof *nodes);
+    struct node *nodes =
+        c->count == NOBODY ? NULL
+                           : realloc(c->nodes, (c->count + 1) * sizeof *nodes);
     if (!nodes) {
+        no_memory(c);
         return NOBODY;
     }
     c->nodes = nodes;
-    nodes[c->count] = (struct node){.port = port};
-    strcpy(nodes[c->count].host, host);
+    nodes[c->count] = (struct node){.address = *a};
     return (uint16_t)c->count++;
 }
 
-static void hang_up(struct node *node) {
-    redisFree(node->context);
-    node->context = NULL;
-}
-
-/* Sees to a connection. */
-static status call(cluster *c, struct node *node) {
-    struct timeval limit = {.tv_sec = c->options.timeout_ms / 1000,
-                            .tv_usec = c->options.timeout_ms % 1000 * 1000};
-    if (node->context) {
-        return STATUS_OK;
-    }
-    node->context = redisConnectWithTimeout(node->host, node->port, limit);
-    if (!node->context) {
-        return no_memory(c);
-    }
-    node->away = node->context->err != 0
-                 || redisSetTimeout(node->context, limit) != REDIS_OK;
-    if (!node->away) {
-        return STATUS_OK;
-    }
-    fail(c, STATUS_BACKEND, "no connection to %s:%d: %s", node->host,
-         node->port, node->context->errstr);
-    hang_up(node);
-    return STATUS_BACKEND;
-}
-
-/* What went wrong on a connection after something was sent. */
-static status broken(cluster *c, struct node *node) {
-    bool late = node->context->err == REDIS_ERR_IO
-                && (errno == EAGAIN || errno == ETIMEDOUT);
-    bool full = node->context->err == REDIS_ERR_OOM;
-    status s = late ? STATUS_TIMEOUT : full ? STATUS_NO_MEMORY : STATUS_LOST;
-    fail(c, s, "%s:%d: %s", node->host, node->port,
-         late ? "no answer in time" : node->context->errstr);
-    hang_up(node);
+/* Gives a connection up, and notes why. */
+static status drop(cluster *c, struct node *n, status s, const char *why) {
+    fail(c, s, "%s:%d: %s", n->address.host, n->address.port, why);
+    redisFree(n->context);
+    n->context = NULL;
+    n->fault = s;
+    c->suspect = (uint16_t)(n - c->nodes);
     return s;
 }
 
+/* Between two questions a node owes us nothing: what can be read then is the
+ * end of the connection. */
+static bool is_quiet(const redisContext *context) {
+    struct pollfd p = {.fd = context->fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 0;
+}
+
+/* Sees to a connection. */
+static status connect_to(cluster *c, struct node *n) {
+    struct timeval limit = {.tv_sec = c->options.timeout_ms / 1000,
+                            .tv_usec = c->options.timeout_ms % 1000 * 1000};
+    if (n->context && is_quiet(n->context)) {
+        return STATUS_OK;
+    }
+    redisFree(n->context);
+    n->context =
+        redisConnectWithTimeout(n->address.host, n->address.port, limit);
+    if (!n->context) {
+        return drop(c, n, STATUS_NO_MEMORY, "out of memory");
+    }
+    if (n->context->err || redisSetTimeout(n->context, limit) != REDIS_OK) {
+        return drop(c, n, STATUS_BACKEND, n->context->errstr);
+    }
+    return STATUS_OK;
+}
+
 /* Writes a command behind what is to be sent to a node that is connected. */
-static status append(cluster *c, struct node *node, const bytes *words,
+static status append(cluster *c, struct node *n, const bytes *words,
                      size_t count) {
-    enum { WORDS_MAX = 3 };
     const char *texts[WORDS_MAX];
     size_t lens[WORDS_MAX];
     for (size_t i = 0; i < count; i++) {
         texts[i] = words[i].len > 0 ? words[i].data : "";
         lens[i] = words[i].len;
     }
-    return redisAppendCommandArgv(node->context, (int)count, texts, lens)
-                   == REDIS_OK
-               ? STATUS_OK
-               : no_memory(c);
+    if (redisAppendCommandArgv(n->context, (int)count, texts, lens)
+        != REDIS_OK) {
+        return drop(c, n, STATUS_NO_MEMORY, "out of memory");
+    }
+    return STATUS_OK;
 }
 
-/* The next answer of a node, which the caller frees. */
-static status next_reply(cluster *c, struct node *node, redisReply **reply) {
+/* Waits for the next answer of a node; the caller frees it. */
+static status next_reply(cluster *c, struct node *n, redisReply **reply) {
     void *got = NULL;
-    if (!node->context) {
-        return STATUS_LOST; /* it broke at an earlier answer */
+    if (!n->context) {
+        return n->fault; /* it broke at an earlier answer, or before */
     }
-    if (redisGetReply(node->context, &got) != REDIS_OK) {
-        return broken(c, node);
+    if (redisGetReply(n->context, &got) == REDIS_OK) {
+        *reply = got;
+        return STATUS_OK;
     }
-    *reply = got;
-    return STATUS_OK;
+    if (n->context->err == REDIS_ERR_IO
+        && (errno == EAGAIN || errno == ETIMEDOUT)) {
+        return drop(c, n, STATUS_TIMEOUT, "no answer in time");
+    }
+    return drop(
+        c, n, n->context->err == REDIS_ERR_OOM ? STATUS_NO_MEMORY : STATUS_LOST,
+        n->context->errstr);
 }
 
 /* -- the map -------------------------------------------------------------- */
 
-/* One line of CLUSTER SLOTS: first slot, last slot, [host, port, ...] of the
- * owner, and of its replicas. An empty host is that of the node that says so.
- */
-static bool learn_range(cluster *c, const char *asked, const redisReply *line) {
-    if (line->type != REDIS_REPLY_ARRAY || line->elements < 3) {
+static bool is_number(const redisReply *r, long long least, long long most) {
+    return r->type == REDIS_REPLY_INTEGER && r->integer >= least
+           && r->integer <= most;
+}
+
+/* Reads [host, port, ...]. No host, or an empty one, is that of the node which
+ * says so. */
+static bool read_node(const redisReply *r, const struct address *speaker,
+                      struct address *a) {
+    if (r->type != REDIS_REPLY_ARRAY || r->elements < 2
+        || !is_number(r->element[1], 1, PORT_MAX)) {
         return false;
     }
-    const redisReply *owner = line->element[2];
-    long long first = line->element[0]->integer;
-    long long last = line->element[1]->integer;
-    if (owner->type != REDIS_REPLY_ARRAY || owner->elements < 2 || first < 0
-        || last >= (long long)CLUSTER_SLOTS) {
-        return false;
+    const redisReply *host = r->element[0];
+    *a = *speaker;
+    a->port = (int)r->element[1]->integer;
+    if (host->type == REDIS_REPLY_STRING && host->len > 0) {
+        snprintf(a->host, sizeof a->host, "%s", host->str);
     }
-    const char *host = owner->element[0]->str;
-    uint16_t node = node_at(c, host && *host ? host : asked,
-                            (int)owner->element[1]->integer);
-    for (long long slot = first; slot <= last; slot++) {
-        c->owner[slot] = node;
-    }
-    return node != NOBODY;
-}
-
-/* Asks one node for the map. Slots that it says nothing of have no owner. */
-static status ask_for_map(cluster *c, uint16_t at) {
-    bytes words[] = {bytes_of("CLUSTER"), bytes_of("SLOTS")};
-    redisReply *reply = NULL;
-    status s = call(c, &c->nodes[at]);
-    if (s == STATUS_OK) {
-        s = append(c, &c->nodes[at], words, 2);
-    }
-    if (s == STATUS_OK) {
-        s = next_reply(c, &c->nodes[at], &reply);
-    }
-    if (s != STATUS_OK) {
-        return s;
-    }
-    c->stats.maps++;
-    if (reply->type != REDIS_REPLY_ARRAY) {
-        s = fail(c, STATUS_BACKEND, "%s:%d is no node of a cluster: %s",
-                 c->nodes[at].host, c->nodes[at].port,
-                 reply->type == REDIS_REPLY_ERROR ? reply->str : "no map");
-    } else {
-        char asked[HOST_SIZE];
-        strcpy(asked, c->nodes[at].host); /* nodes may move in memory */
-        memset(c->owner, 0xff, sizeof c->owner);
-        for (size_t i = 0; i < reply->elements; i++) {
-            if (!learn_range(c, asked, reply->element[i])) {
-                s = fail(c, STATUS_BACKEND, "a map that cannot be read");
-            }
-        }
-    }
-    freeReplyObject(reply);
-    return s;
-}
-
-/* Asks one node after the other, beginning behind `not_first`. */
-static status load_map(cluster *c, size_t not_first) {
-    status s = STATUS_BACKEND;
-    size_t count = c->count; /* a map may tell of more of them */
-    for (size_t i = 1; i <= count && s != STATUS_OK; i++) {
-        s = ask_for_map(c, (uint16_t)((not_first + i) % count));
-    }
-    return s;
-}
-
-/* The owner of a slot; any node if nobody has told: it will redirect us. */
-static uint16_t owner_of(const cluster *c, unsigned slot) {
-    return c->owner[slot] != NOBODY ? c->owner[slot] : 0;
-}
-
-/* -- redirects ------------------------------------------------------------ */
-
-static bool says(const redisReply *reply, const char *word) {
-    return reply->type == REDIS_REPLY_ERROR
-           && strncmp(reply->str, word, strlen(word)) == 0;
-}
-
-/* Reads "MOVED 3999 127.0.0.1:6381"; a host may hold colons itself. */
-static bool read_redirect(const redisReply *reply, struct redirect *to) {
-    char *rest = NULL;
-    const char *slot = strchr(reply->str, ' ');
-    const char *colon = strrchr(reply->str, ':');
-    if (!slot || !colon) {
-        return false;
-    }
-    unsigned long number = strtoul(slot + 1, &rest, 10);
-    long port = strtol(colon + 1, NULL, 10);
-    if (*rest != ' ' || number >= CLUSTER_SLOTS || port < 1 || port > PORT_MAX
-        || colon < rest + 1 || colon - rest - 1 >= HOST_SIZE) {
-        return false;
-    }
-    *to = (struct redirect){.slot = (unsigned)number, .port = (int)port};
-    memcpy(to->host, rest + 1, (size_t)(colon - rest - 1));
     return true;
 }
 
-/* Whether it is worth while to ask again a little later. */
-static bool is_passing(const redisReply *reply) {
-    return says(reply, "TRYAGAIN") || says(reply, "CLUSTERDOWN")
-           || says(reply, "LOADING");
+/* Reads one line of a map: first slot, last slot, owner, its replicas. */
+static status learn_range(cluster *c, const redisReply *line,
+                          const struct address *speaker, uint16_t *owner) {
+    struct address a;
+    if (line->type != REDIS_REPLY_ARRAY || line->elements < 3
+        || !is_number(line->element[0], 0, CLUSTER_SLOTS - 1)
+        || !is_number(line->element[1], 0, CLUSTER_SLOTS - 1)
+        || !read_node(line->element[2], speaker, &a)) {
+        return fail(c, STATUS_BACKEND, "a map that cannot be read");
+    }
+    uint16_t node = node_at(c, &a);
+    for (long long slot = line->element[0]->integer;
+         slot <= line->element[1]->integer; slot++) {
+        owner[slot] = node;
+    }
+    return node == NOBODY ? STATUS_NO_MEMORY : STATUS_OK;
+}
+
+/* Reads the answer to CLUSTER SLOTS. A slot of which it says nothing belongs
+ * to nobody. */
+static status learn_map(cluster *c, const redisReply *map, uint16_t at) {
+    uint16_t owner[CLUSTER_SLOTS];
+    struct address speaker = c->nodes[at].address; /* nodes move in memory */
+    if (map->type != REDIS_REPLY_ARRAY || map->elements == 0) {
+        return fail(c, STATUS_BACKEND, "%s:%d has no map: %s", speaker.host,
+                    speaker.port,
+                    map->type == REDIS_REPLY_ERROR ? map->str : "not yet");
+    }
+    memset(owner, 0xff, sizeof owner);
+    for (size_t i = 0; i < map->elements; i++) {
+        status s = learn_range(c, map->element[i], &speaker, owner);
+        if (s != STATUS_OK) {
+            return s;
+        }
+    }
+    memcpy(c->owner, owner, sizeof owner);
+    c->stats.maps++;
+    return STATUS_OK;
+}
+
+static status ask_for_map(cluster *c, uint16_t at) {
+    bytes words[] = {bytes_of("CLUSTER"), bytes_of("SLOTS")};
+    struct node *n = &c->nodes[at];
+    redisReply *map = NULL;
+    status s = connect_to(c, n);
+    if (s == STATUS_OK) {
+        s = append(c, n, words, 2);
+    }
+    if (s == STATUS_OK) {
+        s = next_reply(c, n, &map);
+    }
+    if (s == STATUS_OK) {
+        s = learn_map(c, map, at);
+    }
+    freeReplyObject(map);
+    return s;
+}
+
+/* Asks one node after the other for the map, the suspect last. */
+static status load_map(cluster *c) {
+    status s = STATUS_BACKEND;
+    size_t first = c->suspect + (size_t)1;
+    size_t count = c->count; /* a map may tell of more */
+    for (size_t i = 0; i < count && s != STATUS_OK; i++) {
+        s = ask_for_map(c, (uint16_t)((first + i) % count));
+    }
+    if (s == STATUS_OK) {
+        c->suspect = NOBODY;
+    }
+    return s;
+}
+
+/* -- answers -------------------------------------------------------------- */
+
+static bool says(const redisReply *r, const char *word) {
+    return r->type == REDIS_REPLY_ERROR
+           && strncmp(r->str, word, strlen(word)) == 0;
+}
+
+/* Reads where "MOVED 3999 127.0.0.1:6381" points. */
+static bool read_redirect(const redisReply *r, unsigned slot,
+                          struct address *to) {
+    char *end;
+    const char *number = strchr(r->str, ' ');
+    return number && strtoul(number + 1, &end, 10) == slot && *end == ' '
+           && read_address(end + 1, strlen(end + 1), to);
+}
+
+/* Sends a question on to where its answer points, once or for good.
+ * Returns: false if the answer does not. */
+static bool is_redirected(cluster *c, struct question *q, const redisReply *r) {
+    struct address to;
+    bool moved = says(r, "MOVED ");
+    if ((!moved && !says(r, "ASK ")) || !read_redirect(r, q->slot, &to)) {
+        return false;
+    }
+    if (to.host[0] == '\0') {
+        memcpy(to.host, c->nodes[q->at].address.host, sizeof to.host);
+    }
+    uint16_t node = node_at(c, &to);
+    if (node == NOBODY) {
+        q->result = STATUS_NO_MEMORY;
+        return true;
+    }
+    q->result = fail(c, STATUS_BACKEND, "redirected, at last to %s:%d", to.host,
+                     to.port);
+    q->progress = REDIRECTED;
+    q->at = node;
+    q->asking = !moved;
+    if (moved) {
+        c->owner[q->slot] = node;
+        c->stats.moved++;
+    } else {
+        c->stats.asked++;
+    }
+    return true;
+}
+
+/* Judges an answer that is not what was hoped for. */
+static void refuse(cluster *c, struct question *q, const redisReply *r) {
+    const struct address *a = &c->nodes[q->at].address;
+    q->result = fail(
+        c, says(r, "WRONGTYPE") ? STATUS_INVALID : STATUS_BACKEND, "%s:%d: %s",
+        a->host, a->port,
+        r->type == REDIS_REPLY_ERROR ? r->str : "an answer of another type");
+    if (says(r, "TRYAGAIN") || says(r, "CLUSTERDOWN") || says(r, "LOADING")) {
+        q->progress = WAITING;
+        c->suspect = q->at;
+    }
+}
+
+/* Judges an answer, and keeps it if it holds what was wanted. */
+static void judge(cluster *c, struct question *q, redisReply *r) {
+    q->progress = ENDED;
+    if (r->type == q->wanted) {
+        q->result = STATUS_OK;
+        q->reply = r;
+        return;
+    }
+    if (r->type == REDIS_REPLY_NIL) {
+        q->result = STATUS_MISS;
+    } else if (!is_redirected(c, q, r)) {
+        refuse(c, q, r);
+    }
+    freeReplyObject(r);
+}
+
+/* -- questions ------------------------------------------------------------ */
+
+/* Chooses the node; any will do if the owner is not known: it redirects us. */
+static void choose(cluster *c, struct question *q) {
+    if (q->progress == WAITING) {
+        uint16_t owner = c->owner[q->slot];
+        q->at = owner == NOBODY ? 0 : owner;
+        q->asking = false;
+    }
+    c->nodes[q->at].wanted = true;
+}
+
+static void send_one(cluster *c, struct question *q) {
+    bytes word = bytes_of("ASKING");
+    struct node *n = &c->nodes[q->at];
+    q->sent = n->context && (!q->asking || append(c, n, &word, 1) == STATUS_OK)
+              && append(c, n, q->words, q->count) == STATUS_OK;
+    c->stats.commands += q->sent;
+}
+
+/* Sends what has no answer yet, in one pipeline for each node. */
+static void send_all(cluster *c, struct question *qs, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (qs[i].progress != ENDED) {
+            choose(c, &qs[i]);
+        }
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->nodes[i].wanted) {
+            connect_to(c, &c->nodes[i]);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (qs[i].progress != ENDED) {
+            send_one(c, &qs[i]);
+        }
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        struct node *to = &c->nodes[i];
+        int done = !to->wanted || !to->context;
+        while (!done && redisBufferWrite(to->context, &done) == REDIS_OK) {
+        } /* until all is sent; a failure shows at the first answer */
+        to->wanted = false;
+    }
+}
+
+/* Waits for the answer to a question. Each node answers in order. */
+static void receive(cluster *c, struct question *q) {
+    redisReply *reply = NULL;
+    status s = STATUS_OK;
+    if (q->asking) {
+        s = next_reply(c, &c->nodes[q->at], &reply);
+        freeReplyObject(reply);
+    }
+    if (s == STATUS_OK) {
+        s = next_reply(c, &c->nodes[q->at], &reply);
+    }
+    if (s == STATUS_OK) {
+        judge(c, q, reply);
+    } else if (s == STATUS_NO_MEMORY || (q->sent && !q->repeatable)) {
+        q->progress = ENDED;
+        q->result = s;
+    } else {
+        q->progress = WAITING;
+        q->result = STATUS_BACKEND;
+    }
+}
+
+/* Returns: how far the last of them has come. */
+static enum progress receive_all(cluster *c, struct question *qs, size_t n) {
+    enum progress last = ENDED;
+    for (size_t i = 0; i < n; i++) {
+        if (qs[i].progress != ENDED) {
+            receive(c, &qs[i]);
+            last = qs[i].progress < last ? qs[i].progress : last;
+        }
+    }
+    return last;
 }
 
 static void sleep_ms(void *context, int64_t ms) {
@@ -305,254 +479,83 @@ static void sleep_ms(void *context, int64_t ms) {
     }
 }
 
-/* Pauses for the n-th time. Returns: false if that was once too often. */
-static bool may_pause(cluster *c, int n) {
+/* Pauses, if it may. n: how often it did so before. */
+static bool pauses_again(cluster *c, int n) {
     if (n >= c->options.retries) {
         return false;
     }
     int64_t ms = n < 6 ? PAUSE_MS << n : LONGEST_PAUSE_MS;
-    c->stats.pauses++;
     c->options.pause(c->options.context,
                      ms < LONGEST_PAUSE_MS ? ms : LONGEST_PAUSE_MS);
+    c->stats.pauses++;
     return true;
 }
 
-/* -- one question --------------------------------------------------------- */
-
-/* Asks one node, and waits for its answer.
- * sent: out, whether the command may have been received. */
-static status ask_node(cluster *c, struct question *q, bool *sent) {
-    bytes word = bytes_of("ASKING");
-    struct node *node = &c->nodes[q->at];
-    redisReply *allowed = NULL;
-    *sent = false;
-    status s = call(c, node);
-    if (s == STATUS_OK && q->asking) {
-        s = append(c, node, &word, 1);
-    }
-    if (s == STATUS_OK) {
-        s = append(c, node, q->words, q->count);
-    }
-    if (s != STATUS_OK) {
-        return s;
-    }
-    *sent = true;
-    c->stats.commands++;
-    if (q->asking) {
-        s = next_reply(c, node, &allowed);
-        freeReplyObject(allowed);
-    }
-    return s == STATUS_OK ? next_reply(c, node, &q->reply) : s;
-}
-
-static void forget_reply(struct question *q) {
-    freeReplyObject(q->reply);
-    q->reply = NULL;
-}
-
-/* Follows a redirect to another node, once or for good.
- * Returns: false if the reply is none. */
-static bool is_redirected(cluster *c, struct question *q) {
-    struct redirect to;
-    bool moved = says(q->reply, "MOVED ");
-    if ((!moved && !says(q->reply, "ASK ")) || !read_redirect(q->reply, &to)) {
-        return false;
-    }
-    if (to.host[0] == '\0') {
-        strcpy(to.host, c->nodes[q->at].host);
-    }
-    uint16_t next = node_at(c, to.host, to.port);
-    if (next == NOBODY) {
-        return false;
-    }
-    q->at = next;
-    q->asking = !moved;
-    if (moved) {
-        c->owner[to.slot] = next;
-        c->stats.moved++;
-    } else {
-        c->stats.asked++;
-    }
-    return true;
-}
-
-/* Pauses, and begins again with a new map.
- * Returns: false if that was once too often. */
-static bool begin_again(cluster *c, struct question *q, int pauses) {
-    if (!may_pause(c, pauses)) {
-        return false;
-    }
-    forget_reply(q);
-    load_map(c, q->at); /* if nobody knows, the old one must do */
-    q->at = owner_of(c, q->slot);
-    q->asking = false;
-    return true;
-}
-
-/* Asks until there is an answer, which then is q->reply. What a pipeline has
- * brought, an answer or not, may be there at the beginning. */
-static status ask(cluster *c, struct question *q) {
-    int pauses = 0, redirects = 0;
-    for (;;) { /* redirects and pauses are counted, each to its bound */
-        bool sent = true;
-        status s = q->reply ? STATUS_OK : ask_node(c, q, &sent);
-        if (s == STATUS_NO_MEMORY
-            || (s != STATUS_OK && sent && !q->repeatable)) {
-            return s;
+/* Asks until every question has ended, or it has taken too long. Redirects and
+ * pauses are counted, each to its bound. */
+static void ask(cluster *c, struct question *qs, size_t n) {
+    int redirects = 0, pauses = 0;
+    enum progress last;
+    do {
+        if (c->suspect != NOBODY) {
+            load_map(c); /* if nobody has one, the old one must do */
         }
-        if (s == STATUS_OK && is_redirected(c, q)) {
-            forget_reply(q);
-            if (++redirects > REDIRECTS) {
-                return fail(c, STATUS_BACKEND, "redirected in a circle");
-            }
-        } else if (s == STATUS_OK && !is_passing(q->reply)) {
-            return STATUS_OK;
-        } else if (!begin_again(c, q, pauses++)) {
-            return s == STATUS_OK ? STATUS_OK : STATUS_BACKEND;
-        }
-    }
-}
-
-/* What an answer says; wanted: the type of a good one. */
-static status judge(cluster *c, const redisReply *reply, int wanted) {
-    if (reply->type == wanted) {
-        return STATUS_OK;
-    }
-    if (reply->type == REDIS_REPLY_NIL) {
-        return STATUS_MISS;
-    }
-    return fail(c, says(reply, "WRONGTYPE") ? STATUS_INVALID : STATUS_BACKEND,
-                "Redis refuses: %s",
-                reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+        send_all(c, qs, n);
+        last = receive_all(c, qs, n);
+    } while ((last == REDIRECTED && redirects++ < REDIRECTS)
+             || (last == WAITING && pauses_again(c, pauses++)));
 }
 
 /* Starts a call: ends what the last one has lent. */
 static void begin(cluster *c) {
     freeReplyObject(c->lent);
     c->lent = NULL;
-    c->error[0] = '\0';
 }
 
-/* Asks about one key; the answer is c->lent. */
-static status ask_key(cluster *c, const bytes *words, size_t count, bytes key,
-                      bool repeatable, int wanted) {
-    unsigned slot = cluster_slot(key);
-    struct question q = {.words = words,
-                         .count = count,
-                         .slot = slot,
-                         .repeatable = repeatable,
-                         .at = owner_of(c, slot)};
+static struct question question_of(const char *verb, bytes key, int wanted) {
+    return (struct question){.words = {bytes_of(verb), key},
+                             .count = 2,
+                             .slot = cluster_slot(key),
+                             .wanted = wanted};
+}
+
+static struct question get_of(bytes key) {
+    struct question q = question_of("GET", key, REDIS_REPLY_STRING);
+    q.repeatable = true;
+    return q;
+}
+
+/* Asks about one key; a good answer is then c->lent. */
+static status ask_one(cluster *c, struct question q) {
     begin(c);
-    status s = ask(c, &q);
+    ask(c, &q, 1);
     c->lent = q.reply;
-    return s == STATUS_OK ? judge(c, q.reply, wanted) : s;
+    return q.result;
 }
 
-/* -- many questions ------------------------------------------------------- */
-
-/* A window of keys, and for each the node that was asked and its reply. */
-struct window {
-    const bytes *keys;
-    size_t n;
-    uint16_t *asked; /* NOBODY: nobody could be reached */
-    redisReply **replies;
-};
-
-/* Sends a get for each key to its owner. */
-static void send_gets(cluster *c, struct window *w) {
-    for (size_t i = 0; i < c->count; i++) {
-        c->nodes[i].away = false;
+/* Asks about so many keys as travel together. */
+static void ask_many(cluster *c, struct question *qs, const bytes *keys,
+                     size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        qs[i] = get_of(keys[i]);
     }
-    for (size_t i = 0; i < w->n; i++) {
-        bytes words[] = {bytes_of("GET"), w->keys[i]};
-        uint16_t at = owner_of(c, cluster_slot(w->keys[i]));
-        struct node *node = &c->nodes[at];
-        bool asked = !node->away && call(c, node) == STATUS_OK
-                     && append(c, node, words, 2) == STATUS_OK;
-        w->asked[i] = asked ? at : NOBODY;
-        c->stats.commands += asked;
-    }
-    for (size_t i = 0; i < c->count; i++) {
-        redisContext *context = c->nodes[i].context;
-        int done = 0;
-        while (context && !done
-               && redisBufferWrite(context, &done) == REDIS_OK) {
-        } /* until all is sent; a failure shows at the first answer */
-    }
-}
-
-/* Takes the answers, each node's in the order of its questions. */
-static void take_replies(cluster *c, struct window *w) {
-    for (size_t i = 0; i < w->n; i++) {
-        w->replies[i] = NULL;
-        if (w->asked[i] != NOBODY) {
-            next_reply(c, &c->nodes[w->asked[i]], &w->replies[i]);
-        }
-    }
-}
-
-/* Gives one key its answer: what the pipeline brought, if that is one, or what
- * comes of it. */
-static status settle(cluster *c, const struct window *w, size_t i,
-                     redisReply **answer) {
-    bytes words[] = {bytes_of("GET"), w->keys[i]};
-    unsigned slot = cluster_slot(w->keys[i]);
-    bool asked = w->replies[i] != NULL;
-    struct question q = {.words = words,
-                         .count = 2,
-                         .slot = slot,
-                         .repeatable = true,
-                         .at = asked ? w->asked[i] : owner_of(c, slot),
-                         .reply = w->replies[i]};
-    status s = ask(c, &q);
-    *answer = q.reply;
-    return s == STATUS_OK ? judge(c, q.reply, REDIS_REPLY_STRING) : s;
-}
-
-static void get_window(cluster *c, struct window *w,
-                       void (*found)(void *context, size_t i, bytes value),
-                       void *context, size_t first, status *results) {
-    send_gets(c, w);
-    take_replies(c, w);
-    for (size_t i = 0; i < w->n; i++) {
-        redisReply *answer = NULL;
-        results[i] = settle(c, w, i, &answer);
-        if (results[i] == STATUS_OK) {
-            found(context, first + i, (bytes){answer->str, answer->len});
-        }
-        freeReplyObject(answer);
-    }
+    ask(c, qs, n);
 }
 
 /* -- the lesson's functions ----------------------------------------------- */
 
-/* Adds "host:port". Returns: STATUS_INVALID if it is none. */
-static status add_seed(cluster *c, const char *seed, size_t len) {
-    char host[HOST_SIZE];
-    if (len >= sizeof host) {
-        return STATUS_INVALID;
-    }
-    memcpy(host, seed, len);
-    host[len] = '\0';
-    char *colon = strrchr(host, ':'), *rest = NULL;
-    if (!colon || colon == host) {
-        return STATUS_INVALID;
-    }
-    long port = strtol(colon + 1, &rest, 10);
-    if (rest == colon + 1 || *rest != '\0' || port < 1 || port > PORT_MAX) {
-        return STATUS_INVALID;
-    }
-    *colon = '\0';
-    return node_at(c, host, (int)port) != NOBODY ? STATUS_OK : STATUS_NO_MEMORY;
-}
-
 static status add_seeds(cluster *c, const char *seeds) {
-    status s = STATUS_OK;
     for (;;) { /* a seed each */
+        struct address a;
         size_t len = strcspn(seeds, ",");
-        s = add_seed(c, seeds, len);
-        if (s != STATUS_OK || seeds[len] == '\0') {
-            return s;
+        if (!read_address(seeds, len, &a) || a.host[0] == '\0') {
+            return STATUS_INVALID;
+        }
+        if (node_at(c, &a) == NOBODY) {
+            return STATUS_NO_MEMORY;
+        }
+        if (seeds[len] == '\0') {
+            return STATUS_OK;
         }
         seeds += len + 1;
     }
@@ -575,15 +578,15 @@ status cluster_create(const char *seeds, cluster_options options,
         return STATUS_NO_MEMORY;
     }
     c->options = with_defaults(options);
-    memset(c->owner, 0xff, sizeof c->owner);
     status s = add_seeds(c, seeds);
     if (s == STATUS_OK) {
-        s = load_map(c, c->count - 1);
+        c->suspect = (uint16_t)(c->count - 1); /* the first seed comes first */
+        s = load_map(c);
+        s = s == STATUS_OK || s == STATUS_NO_MEMORY ? s : STATUS_BACKEND;
     }
     if (s != STATUS_OK) {
         cluster_destroy(c);
-        return s == STATUS_INVALID || s == STATUS_NO_MEMORY ? s
-                                                            : STATUS_BACKEND;
+        return s;
     }
     *out = c;
     return STATUS_OK;
@@ -594,13 +597,13 @@ const char *cluster_error(const cluster *c) {
 }
 
 status cluster_set(cluster *c, bytes key, bytes value) {
-    bytes words[] = {bytes_of("SET"), key, value};
-    return ask_key(c, words, 3, key, false, REDIS_REPLY_STATUS);
+    struct question q = question_of("SET", key, REDIS_REPLY_STATUS);
+    q.words[q.count++] = value;
+    return ask_one(c, q);
 }
 
 status cluster_get(cluster *c, bytes key, bytes *value) {
-    bytes words[] = {bytes_of("GET"), key};
-    status s = ask_key(c, words, 2, key, true, REDIS_REPLY_STRING);
+    status s = ask_one(c, get_of(key));
     if (s == STATUS_OK) {
         *value = (bytes){c->lent->str, c->lent->len};
     }
@@ -608,8 +611,7 @@ status cluster_get(cluster *c, bytes key, bytes *value) {
 }
 
 status cluster_delete(cluster *c, bytes key) {
-    bytes words[] = {bytes_of("DEL"), key};
-    status s = ask_key(c, words, 2, key, false, REDIS_REPLY_INTEGER);
+    status s = ask_one(c, question_of("DEL", key, REDIS_REPLY_INTEGER));
     return s == STATUS_OK && c->lent->integer == 0 ? STATUS_MISS : s;
 }
 
@@ -621,17 +623,23 @@ status cluster_get_many(cluster *c, const bytes *keys, size_t n,
     }
     begin(c);
     size_t room = n < CLUSTER_WINDOW ? n : CLUSTER_WINDOW;
-    struct window w = {.asked = malloc((room + 1) * sizeof *w.asked),
-                       .replies = malloc((room + 1) * sizeof *w.replies)};
-    bool ready = w.asked && w.replies;
-    for (size_t first = 0; ready && first < n; first += room) {
-        w.keys = keys + first;
-        w.n = n - first < room ? n - first : room;
-        get_window(c, &w, found, context, first, results + first);
+    struct question *qs = malloc((room + 1) * sizeof *qs);
+    if (!qs) {
+        return no_memory(c);
     }
-    free(w.asked);
-    free(w.replies);
-    return ready ? STATUS_OK : no_memory(c);
+    for (size_t i = 0; i < n; i++) {
+        struct question *q = &qs[i % CLUSTER_WINDOW];
+        if (q == qs) {
+            ask_many(c, qs, keys + i, n - i < room ? n - i : room);
+        }
+        results[i] = q->result;
+        if (q->result == STATUS_OK) {
+            found(context, i, (bytes){q->reply->str, q->reply->len});
+        }
+        freeReplyObject(q->reply);
+    }
+    free(qs);
+    return STATUS_OK;
 }
 
 cluster_stats cluster_statistics(const cluster *c) {
@@ -644,7 +652,7 @@ void cluster_destroy(cluster *c) {
     }
     freeReplyObject(c->lent);
     for (size_t i = 0; i < c->count; i++) {
-        hang_up(&c->nodes[i]);
+        redisFree(c->nodes[i].context);
     }
     free(c->nodes);
     free(c);

@@ -27,6 +27,10 @@ _Noreturn void test_skip(const char *format, ...) {
     die(line);
 }
 
+void test_allow(unsigned seconds) {
+    (void)seconds; /* nobody watches */
+}
+
 const char *text(const char *format, ...) {
     static char line[256];
     va_list values;

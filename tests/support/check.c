@@ -77,6 +77,10 @@ size_t test_scale(size_t full, size_t less) {
     return getenv("TEST_LESS") ? less : full;
 }
 
+void test_allow(unsigned seconds) {
+    crash_allow(seconds);
+}
+
 static char *child_why; /* in a child process: where its parent reads */
 static size_t child_why_size;
 

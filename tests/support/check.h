@@ -88,6 +88,10 @@ typedef struct test {
 _Noreturn void test_skip(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
+/* Lets the running test take so many seconds, if that is more than others
+ * may: for one that starts what is slow to start. */
+void test_allow(unsigned seconds);
+
 /* A seed for this run's random choices: TEST_SEED from the environment, or a
  * fixed one. A failure prints it. */
 uint64_t test_seed(void);

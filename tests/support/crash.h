@@ -9,6 +9,10 @@
 void crash_watch(const char *test_name);
 void crash_unwatch(void);
 
+/* From here on the test that is watched may run so many seconds more, if that
+ * is more than TEST_SECONDS. */
+void crash_allow(unsigned seconds);
+
 /* Reports a failure from a thread that is not the test's own, and ends the
  * process: the runner's way out of a test is a jump on the test's stack.
  * message: its kind, two blanks, and the rest, as runner_fail takes it. */

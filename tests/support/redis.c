@@ -13,13 +13,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ANSWER_SECONDS = 5, FIRST_PORT = 10000, PORTS = 20000 };
+enum { ANSWER_SECONDS = 5, FIRST_PORT = 10000, PORTS = 10000, BUS = 10000 };
 
 struct redis {
     server *server;
     char path[96];
     char host_port[32];
     const char *port; /* the end of host_port */
+    bool is_node;
 };
 
 static bool is_free(int port) {
@@ -33,10 +34,12 @@ static bool is_free(int port) {
 }
 
 /* The kernel gives out ports from 32768 on. Ours lie below, and each process
- * looks from a place of its own, so nobody takes the port before Redis does. */
+ * looks from a place of its own, so nobody takes the port before Redis does. A
+ * node of a cluster takes a second one for its bus. */
 static void choose_port(redis *r) {
     int at = (int)(getpid() % PORTS), tried = 0;
-    while (tried < PORTS && !is_free(FIRST_PORT + at)) {
+    while (tried < PORTS
+           && !(is_free(FIRST_PORT + at) && is_free(FIRST_PORT + at + BUS))) {
         at = (at + 1) % PORTS;
         tried++;
     }
@@ -84,24 +87,34 @@ static bool answers(const void *context) {
 
 static void begin(redis *r) {
     server_begin(r->server,
-                 (const char *[]){"redis-server", "--save", "", "--appendonly",
-                                  "no", "--bind", "127.0.0.1", "--port",
-                                  r->port, "--unixsocket", r->path, "--dir",
-                                  server_directory(r->server), NULL},
+                 (const char *[]){
+                     "redis-server", "--save", "", "--appendonly", "no",
+                     "--bind", "127.0.0.1", "--port", r->port, "--unixsocket",
+                     r->path, "--dir", server_directory(r->server),
+                     "--cluster-enabled", r->is_node ? "yes" : "no", NULL},
                  answers, r);
 }
 
-redis *redis_start(void) {
+static redis *start_as(bool is_node) {
     server *s = server_create("redis-server", "redis-server");
     redis *r = calloc(1, sizeof *r);
     if (!r) {
         abort();
     }
     r->server = s;
+    r->is_node = is_node;
     snprintf(r->path, sizeof r->path, "%s/redis.sock", server_directory(s));
     choose_port(r);
     begin(r);
     return r;
+}
+
+redis *redis_start(void) {
+    return start_as(false);
+}
+
+redis *redis_start_node(void) {
+    return start_as(true);
 }
 
 const char *redis_path(const redis *r) {

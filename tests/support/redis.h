@@ -17,6 +17,10 @@ typedef struct redis redis;
  * there is no redis-server, and fails it when the server does not start. */
 redis *redis_start(void);
 
+/* The same for a server that may become a node of a cluster: the port 10,000
+ * above its own is free too, for the bus between the nodes. */
+redis *redis_start_node(void);
+
 /* The path of its unix socket; lent until redis_stop, the same after a
  * restart. */
 const char *redis_path(const redis *r);

@@ -1,0 +1,257 @@
+/* A Redis Cluster, put together by hand: redis-cli would do the same, and take
+ * longer. */
+#include "support/cluster.h"
+
+#include "support/check.h"
+
+#include <hiredis/hiredis.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    NODES_MAX = 8,
+    SLOTS = 16384,
+    ID_LEN = 40,
+    WAIT_MS = 20000,
+    BUS = 10000
+};
+
+/* What a test with a cluster may take, on a machine that is busy. */
+enum { SECONDS = 30 };
+
+struct node {
+    redis *server;
+    redisContext *line;
+    const char *port; /* the end of its address */
+    char id[ID_LEN + 1];
+};
+
+struct redis_cluster {
+    struct node nodes[NODES_MAX];
+    unsigned count, masters;
+    unsigned char owner[SLOTS];
+    unsigned char heir[SLOTS]; /* of a slot that is moving */
+};
+
+static void must(bool holds, const char *did) {
+    want_true(holds, did, "the test's own Redis Cluster does not do as told");
+}
+
+static redisReply *must_reply(const struct node *n, redisReply *reply,
+                              const char *did) {
+    if (!reply || reply->type == REDIS_REPLY_ERROR) {
+        must(false, text("%s: %s", did, reply ? reply->str : n->line->errstr));
+    }
+    return reply;
+}
+
+/* Returns: the answer, which the caller frees. */
+static redisReply *command(const struct node *n, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    redisReply *reply = redisvCommand(n->line, format, values);
+    va_end(values);
+    return must_reply(n, reply, format);
+}
+
+static void tell(const struct node *n, const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    redisReply *reply = redisvCommand(n->line, format, values);
+    va_end(values);
+    freeReplyObject(must_reply(n, reply, format));
+}
+
+long long redis_cluster_ask(redis_cluster *rc, unsigned node,
+                            const char *format, ...) {
+    va_list values;
+    va_start(values, format);
+    redisReply *reply = redisvCommand(rc->nodes[node].line, format, values);
+    va_end(values);
+    must_reply(&rc->nodes[node], reply, format);
+    const redisReply *first =
+        reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
+            ? reply->element[0]
+            : reply;
+    long long number = first->type == REDIS_REPLY_INTEGER ? first->integer : 0;
+    freeReplyObject(reply);
+    return number;
+}
+
+/* Waits until a node's answer holds a text. */
+static void wait_for(const struct node *n, const char *question,
+                     const char *format, ...) {
+    bool found = false;
+    char wanted[128];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(wanted, sizeof wanted, format, values);
+    va_end(values);
+    for (int ms = 0; ms < WAIT_MS && !found; ms += 5) {
+        redisReply *reply = command(n, question);
+        found = reply->str && strstr(reply->str, wanted);
+        freeReplyObject(reply);
+        if (!found) {
+            nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        }
+    }
+    must(found, question);
+}
+
+/* -- start and stop ------------------------------------------------------- */
+
+static void start_node(struct node *n) {
+    n->server = redis_start_node();
+    n->port = strrchr(redis_host_port(n->server), ':') + 1;
+    n->line = redisConnectUnix(redis_path(n->server));
+    must(n->line && !n->line->err, "connect to a node");
+    redisReply *id = command(n, "CLUSTER MYID");
+    must(id->len == ID_LEN, "ask a node for its name");
+    memcpy(n->id, id->str, ID_LEN);
+    freeReplyObject(id);
+}
+
+/* An epoch of its own for each master: else they would have to find out. */
+static void give_slots(redis_cluster *rc, unsigned master) {
+    static char words[SLOTS][8];
+    static const char *argv[SLOTS + 2] = {"CLUSTER", "ADDSLOTS"};
+    int argc = 2;
+    for (unsigned slot = 0; slot < SLOTS; slot++) {
+        if (slot * rc->masters / SLOTS == master) {
+            snprintf(words[slot], sizeof words[slot], "%u", slot);
+            argv[argc++] = words[slot];
+            rc->owner[slot] = (unsigned char)master;
+        }
+    }
+    struct node *n = &rc->nodes[master];
+    tell(n, "CLUSTER SET-CONFIG-EPOCH %u", master + 1);
+    freeReplyObject(
+        must_reply(n, redisCommandArgv(n->line, argc, argv, NULL), "ADDSLOTS"));
+}
+
+/* Everybody meets everybody: faster than to wait for gossip. */
+static void introduce(redis_cluster *rc) {
+    for (unsigned i = 0; i < rc->count; i++) {
+        for (unsigned k = 0; k < i; k++) {
+            tell(&rc->nodes[i], "CLUSTER MEET 127.0.0.1 %s", rc->nodes[k].port);
+        }
+    }
+    for (unsigned i = 0; i < rc->count; i++) {
+        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_known_nodes:%u\r",
+                 rc->count);
+    }
+}
+
+redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas) {
+    test_allow(SECONDS);
+    redis_cluster *rc = calloc(1, sizeof *rc);
+    must(rc && masters >= 3 && replicas <= masters
+             && masters + replicas <= NODES_MAX,
+         "start a cluster");
+    rc->masters = masters;
+    rc->count = masters + replicas;
+    for (unsigned i = 0; i < rc->count; i++) {
+        start_node(&rc->nodes[i]);
+    }
+    for (unsigned i = 0; i < masters; i++) {
+        give_slots(rc, i);
+    }
+    introduce(rc);
+    for (unsigned i = 0; i < replicas; i++) {
+        tell(&rc->nodes[masters + i], "CLUSTER REPLICATE %s", rc->nodes[i].id);
+    }
+    for (unsigned i = 0; i < rc->count; i++) {
+        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_state:ok");
+    }
+    for (unsigned i = masters; i < rc->count; i++) {
+        wait_for(&rc->nodes[i], "INFO replication", "master_link_status:up");
+    }
+    return rc;
+}
+
+void redis_cluster_stop(redis_cluster *rc) {
+    for (unsigned i = 0; rc && i < rc->count; i++) {
+        redisFree(rc->nodes[i].line);
+        redis_stop(rc->nodes[i].server);
+    }
+    free(rc);
+}
+
+const char *redis_cluster_address(const redis_cluster *rc, unsigned node) {
+    return redis_host_port(rc->nodes[node].server);
+}
+
+redis *redis_cluster_node(redis_cluster *rc, unsigned node) {
+    return rc->nodes[node].server;
+}
+
+unsigned redis_cluster_owner(const redis_cluster *rc, unsigned slot) {
+    return rc->owner[slot];
+}
+
+/* -- moving --------------------------------------------------------------- */
+
+void redis_cluster_begin_move(redis_cluster *rc, unsigned slot, unsigned to) {
+    unsigned from = rc->owner[slot];
+    rc->heir[slot] = (unsigned char)to;
+    tell(&rc->nodes[to], "CLUSTER SETSLOT %u IMPORTING %s", slot,
+         rc->nodes[from].id);
+    tell(&rc->nodes[from], "CLUSTER SETSLOT %u MIGRATING %s", slot,
+         rc->nodes[to].id);
+}
+
+unsigned redis_cluster_move_keys(redis_cluster *rc, unsigned slot,
+                                 unsigned most) {
+    const struct node *from = &rc->nodes[rc->owner[slot]];
+    const struct node *to = &rc->nodes[rc->heir[slot]];
+    redisReply *keys = command(from, "CLUSTER GETKEYSINSLOT %u %u", slot, most);
+    unsigned count = (unsigned)keys->elements;
+    for (unsigned i = 0; i < count; i++) {
+        tell(from, "MIGRATE 127.0.0.1 %s %b 0 5000", to->port,
+             keys->element[i]->str, keys->element[i]->len);
+    }
+    freeReplyObject(keys);
+    return count;
+}
+
+/* The new owner hears of it first: the old one would have it back otherwise. */
+void redis_cluster_end_move(redis_cluster *rc, unsigned slot) {
+    while (redis_cluster_move_keys(rc, slot, 100) > 0) {
+    }
+    unsigned to = rc->heir[slot];
+    for (unsigned i = 0; i < rc->masters; i++) {
+        tell(&rc->nodes[(to + i) % rc->masters], "CLUSTER SETSLOT %u NODE %s",
+             slot, rc->nodes[to].id);
+    }
+    rc->owner[slot] = (unsigned char)to;
+}
+
+void redis_cluster_move(redis_cluster *rc, unsigned slot, unsigned to) {
+    redis_cluster_begin_move(rc, slot, to);
+    redis_cluster_end_move(rc, slot);
+}
+
+/* -- dying ---------------------------------------------------------------- */
+
+void redis_cluster_wait_replica(redis_cluster *rc, unsigned master) {
+    /* WAIT is about what was done before the last command of its client. */
+    tell(&rc->nodes[master], "PING");
+    must(redis_cluster_ask(rc, master, "WAIT 1 5000") == 1,
+         "wait until the replica has all");
+}
+
+void redis_cluster_fail_over(redis_cluster *rc, unsigned master) {
+    const struct node *replica = &rc->nodes[rc->masters + master];
+    tell(replica, "CLUSTER FAILOVER FORCE");
+    wait_for(replica, "INFO replication", "role:master");
+    for (unsigned i = 0; i < rc->masters; i++) {
+        if (i != master) {
+            wait_for(&rc->nodes[i], "CLUSTER NODES",
+                     "%s 127.0.0.1:%s@%d master", replica->id, replica->port,
+                     atoi(replica->port) + BUS);
+        }
+    }
+}
