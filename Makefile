@@ -37,7 +37,6 @@ needs-11-database := 04-expiration
 needs-12-api := 04-expiration
 needs-13-benchmarking := 02-basic-operations 05-lru
 needs-14-best-practices := 04-expiration 05-lru 07-threads
-needs-15b-cluster := 08-redis
 needs-15c-server := 14-best-practices
 
 libs-02-basic-operations := -lxxhash
@@ -49,6 +48,7 @@ libs-11-database := -lsqlite3 -lpq
 libs-12-api := -lcurl -ljansson
 libs-13-benchmarking := -lm
 libs-14-best-practices := -lxxhash -ljansson -lm
+libs-15b-cluster := -lhiredis
 
 # Code that a lesson is given beside its header (lessons/LESSON/NAME.c).
 given-11-database := db_sqlite db_postgres
@@ -65,6 +65,7 @@ fixtures-09-invalidation := redis
 fixtures-10-layers := redis
 fixtures-11-database := postgres
 fixtures-12-api := http
+fixtures-15b-cluster := cluster redis script
 fixture-libs-http := -lmicrohttpd
 
 # What a lesson's tests watch beside the heap (tests/support/NAME.c), and the
@@ -73,6 +74,10 @@ watched-07-threads := moments
 wrapped-heap := malloc calloc realloc free aligned_alloc strdup strndup
 wrapped-moments := pthread_mutex_lock pthread_mutex_trylock \
     pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait
+
+# How many seconds a lesson's tests may take, if that is more than others'. (With
+# a database of its own each may take longer: that must start first.)
+seconds-15b-cluster := 60
 
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15c-server
@@ -259,7 +264,8 @@ dashboard: ## where you stand and what comes next
 lesson-%: $$(needs) $$(call lesson-program,check) .force ## test your lesson, and say what to do next
 	$(check-lesson)
 	@$(tools)/lesson.sh $(lesson) $(call short,$(lesson)) $(call source,$(lesson)) $(call lesson-program,check) \
-	    $(call lesson-program,plain) '$(if $(filter $(threaded),$(lesson)),$(call lesson-program,tsan))'
+	    $(call lesson-program,plain) '$(if $(filter $(threaded),$(lesson)),$(call lesson-program,tsan))' \
+	    $(or $(seconds-$(lesson)),$(if $(DB),20,4.5))
 
 solution-%: $$(needs) $$(if $$(call lesson),$B/check/run/$$(call lesson)/solution) .force ## run the tests on the reference solution
 	$(check-lesson)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 enum {
@@ -29,11 +30,13 @@ struct node {
     char id[ID_LEN + 1];
 };
 
+/* Shared with child processes, so that a slot which one of them has moved is
+ * known to all. */
 struct redis_cluster {
     struct node nodes[NODES_MAX];
     unsigned count, masters;
     unsigned char owner[SLOTS];
-    unsigned char heir[SLOTS]; /* of a slot that is moving */
+    unsigned char heir[SLOTS]; /* of a slot that is moving; else its owner */
 };
 
 static void must(bool holds, const char *did) {
@@ -90,12 +93,12 @@ static void wait_for(const struct node *n, const char *question,
     va_start(values, format);
     vsnprintf(wanted, sizeof wanted, format, values);
     va_end(values);
-    for (int ms = 0; ms < WAIT_MS && !found; ms += 5) {
+    for (int ms = 0; ms < WAIT_MS && !found; ms++) {
         redisReply *reply = command(n, question);
         found = reply->str && strstr(reply->str, wanted);
         freeReplyObject(reply);
         if (!found) {
-            nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         }
     }
     must(found, question);
@@ -123,7 +126,7 @@ static void give_slots(redis_cluster *rc, unsigned master) {
         if (slot * rc->masters / SLOTS == master) {
             snprintf(words[slot], sizeof words[slot], "%u", slot);
             argv[argc++] = words[slot];
-            rc->owner[slot] = (unsigned char)master;
+            rc->owner[slot] = rc->heir[slot] = (unsigned char)master;
         }
     }
     struct node *n = &rc->nodes[master];
@@ -145,10 +148,11 @@ static void introduce(redis_cluster *rc) {
     }
 }
 
-redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas) {
+static redis_cluster *create(unsigned masters, unsigned replicas) {
     test_allow(SECONDS);
-    redis_cluster *rc = calloc(1, sizeof *rc);
-    must(rc && masters >= 3 && replicas <= masters
+    redis_cluster *rc = mmap(NULL, sizeof *rc, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(rc != MAP_FAILED && replicas <= masters
              && masters + replicas <= NODES_MAX,
          "start a cluster");
     rc->masters = masters;
@@ -156,6 +160,15 @@ redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas) {
     for (unsigned i = 0; i < rc->count; i++) {
         start_node(&rc->nodes[i]);
     }
+    return rc;
+}
+
+redis_cluster *redis_cluster_start_one(void) {
+    return create(1, 0);
+}
+
+redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas) {
+    redis_cluster *rc = create(masters, replicas);
     for (unsigned i = 0; i < masters; i++) {
         give_slots(rc, i);
     }
@@ -173,11 +186,14 @@ redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas) {
 }
 
 void redis_cluster_stop(redis_cluster *rc) {
-    for (unsigned i = 0; rc && i < rc->count; i++) {
+    if (!rc) {
+        return;
+    }
+    for (unsigned i = 0; i < rc->count; i++) {
         redisFree(rc->nodes[i].line);
         redis_stop(rc->nodes[i].server);
     }
-    free(rc);
+    munmap(rc, sizeof *rc);
 }
 
 const char *redis_cluster_address(const redis_cluster *rc, unsigned node) {
@@ -207,6 +223,9 @@ unsigned redis_cluster_move_keys(redis_cluster *rc, unsigned slot,
                                  unsigned most) {
     const struct node *from = &rc->nodes[rc->owner[slot]];
     const struct node *to = &rc->nodes[rc->heir[slot]];
+    if (from == to) {
+        return 0;
+    }
     redisReply *keys = command(from, "CLUSTER GETKEYSINSLOT %u %u", slot, most);
     unsigned count = (unsigned)keys->elements;
     for (unsigned i = 0; i < count; i++) {
@@ -217,15 +236,32 @@ unsigned redis_cluster_move_keys(redis_cluster *rc, unsigned slot,
     return count;
 }
 
-/* The new owner hears of it first: the old one would have it back otherwise. */
+/* Waits until all have heard that a node has the greatest epoch of all. Before
+ * that, an older message of a slot's old owner could give it the slot back. */
+static void wait_for_epoch(const redis_cluster *rc, unsigned node) {
+    redisReply *info = command(&rc->nodes[node], "CLUSTER INFO");
+    const char *epoch = strstr(info->str, "cluster_my_epoch:");
+    must(epoch != NULL, "CLUSTER INFO");
+    for (unsigned i = 0; i < rc->masters; i++) {
+        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_current_epoch:%d\r",
+                 atoi(strchr(epoch, ':') + 1));
+    }
+    freeReplyObject(info);
+}
+
+/* The new owner hears of it first, for who else would serve the slot? */
 void redis_cluster_end_move(redis_cluster *rc, unsigned slot) {
+    unsigned to = rc->heir[slot];
+    if (to == rc->owner[slot]) {
+        return;
+    }
     while (redis_cluster_move_keys(rc, slot, 100) > 0) {
     }
-    unsigned to = rc->heir[slot];
     for (unsigned i = 0; i < rc->masters; i++) {
         tell(&rc->nodes[(to + i) % rc->masters], "CLUSTER SETSLOT %u NODE %s",
              slot, rc->nodes[to].id);
     }
+    wait_for_epoch(rc, to);
     rc->owner[slot] = (unsigned char)to;
 }
 

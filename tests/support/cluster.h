@@ -25,13 +25,16 @@ typedef struct redis_cluster redis_cluster;
  * replicas: at most `masters`; node masters + i is the replica of node i. */
 redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas);
 
+/* Starts one node that owns nothing and knows nobody: at once. */
+redis_cluster *redis_cluster_start_one(void);
+
 /* Where a node listens, "127.0.0.1:port"; lent until redis_cluster_stop. */
 const char *redis_cluster_address(const redis_cluster *rc, unsigned node);
 
 /* A node, to be killed or paused. */
 redis *redis_cluster_node(redis_cluster *rc, unsigned node);
 
-/* Who owns a slot, by what has been done here. */
+/* Who owns a slot, by what has been done here, and in child processes. */
 unsigned redis_cluster_owner(const redis_cluster *rc, unsigned slot);
 
 /* Sends one command to one node, as words between blanks; "%b" stands for a
@@ -44,12 +47,13 @@ long long redis_cluster_ask(redis_cluster *rc, unsigned node,
  * not hold. */
 void redis_cluster_begin_move(redis_cluster *rc, unsigned slot, unsigned to);
 
-/* Moves up to `most` keys of a slot whose move has begun.
+/* Moves up to `most` keys of a slot, if its move has begun.
  * Returns: how many there were. */
 unsigned redis_cluster_move_keys(redis_cluster *rc, unsigned slot,
                                  unsigned most);
 
-/* Moves the rest, and hands the slot over; all nodes know. */
+/* Moves the rest, and hands the slot over; all nodes know. Without effect when
+ * the slot is not moving. */
 void redis_cluster_end_move(redis_cluster *rc, unsigned slot);
 
 /* All of this at once. */

@@ -1,10 +1,10 @@
 #!/bin/sh
-# lesson.sh LESSON NUMBER SOURCE PROGRAM MEMORY RACE: runs the tests of one
-# lesson, prints the student's page, and, when all are green, checks memory
-# (and races) with the programs that MEMORY (and RACE) make.
-# Ends with status 0 only when the lesson is green in all of them.
+# lesson.sh LESSON NUMBER SOURCE PROGRAM MEMORY RACE SECONDS: runs the tests of
+# one lesson, for at most SECONDS, prints the student's page, and, when all are
+# green, checks memory (and races) with the programs that MEMORY (and RACE)
+# make. Ends with status 0 only when the lesson is green in all of them.
 set -u
-lesson=$1 n=$2 source=$3 program=$4 memory=$5 race=$6
+lesson=$1 n=$2 source=$3 program=$4 memory=$5 race=$6 seconds=$7
 here=$(dirname "$0")
 out=build/report/$lesson
 state=build/state/$lesson
@@ -24,10 +24,8 @@ note_state() {
     printf '%s\n' "$1" > "$state.new" && mv "$state.new" "$state"
 }
 
-seconds=4.5
-[ -z "${DB:-}" ] || seconds=20 # its server must start first
 TEST_REPORT=$out/report.tsv TEST_EVENTS=$out/events \
-    timeout -k 0.3 $seconds "$program" --quiet < /dev/null > "$out/log" 2>&1
+    timeout -k 0.3 "$seconds" "$program" --quiet < /dev/null > "$out/log" 2>&1
 touch "$out/report.tsv"
 
 echo "Lesson $n: $source${DB:+ on $DB}"
