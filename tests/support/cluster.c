@@ -25,7 +25,6 @@ enum { SECONDS = 30 };
 
 struct node {
     redis *server;
-    redisContext *line;
     const char *port; /* the end of its address */
     char id[ID_LEN + 1];
 };
@@ -43,43 +42,47 @@ static void must(bool holds, const char *did) {
     want_true(holds, did, "the test's own Redis Cluster does not do as told");
 }
 
-static redisReply *must_reply(const struct node *n, redisReply *reply,
-                              const char *did) {
+static redisContext *dial(const struct node *n) {
+    redisContext *line = redisConnectUnix(redis_path(n->server));
+    must(line && !line->err, "connect to a node");
+    return line;
+}
+
+/* Sends one command through a connection of its own, so that threads and child
+ * processes may do so too. Returns: the answer, which the caller frees. */
+static redisReply *ask(const struct node *n, const char *format,
+                       va_list values) {
+    redisContext *line = dial(n);
+    redisReply *reply = redisvCommand(line, format, values);
     if (!reply || reply->type == REDIS_REPLY_ERROR) {
-        must(false, text("%s: %s", did, reply ? reply->str : n->line->errstr));
+        must(false, text("%s: %s", format, reply ? reply->str : line->errstr));
     }
+    redisFree(line);
     return reply;
 }
 
-/* Returns: the answer, which the caller frees. */
 static redisReply *command(const struct node *n, const char *format, ...) {
     va_list values;
     va_start(values, format);
-    redisReply *reply = redisvCommand(n->line, format, values);
+    redisReply *reply = ask(n, format, values);
     va_end(values);
-    return must_reply(n, reply, format);
+    return reply;
 }
 
 static void tell(const struct node *n, const char *format, ...) {
     va_list values;
     va_start(values, format);
-    redisReply *reply = redisvCommand(n->line, format, values);
+    freeReplyObject(ask(n, format, values));
     va_end(values);
-    freeReplyObject(must_reply(n, reply, format));
 }
 
 long long redis_cluster_ask(redis_cluster *rc, unsigned node,
                             const char *format, ...) {
     va_list values;
     va_start(values, format);
-    redisReply *reply = redisvCommand(rc->nodes[node].line, format, values);
+    redisReply *reply = ask(&rc->nodes[node], format, values);
     va_end(values);
-    must_reply(&rc->nodes[node], reply, format);
-    const redisReply *first =
-        reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
-            ? reply->element[0]
-            : reply;
-    long long number = first->type == REDIS_REPLY_INTEGER ? first->integer : 0;
+    long long number = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
     freeReplyObject(reply);
     return number;
 }
@@ -109,30 +112,26 @@ static void wait_for(const struct node *n, const char *question,
 static void start_node(struct node *n) {
     n->server = redis_start_node();
     n->port = strrchr(redis_host_port(n->server), ':') + 1;
-    n->line = redisConnectUnix(redis_path(n->server));
-    must(n->line && !n->line->err, "connect to a node");
     redisReply *id = command(n, "CLUSTER MYID");
     must(id->len == ID_LEN, "ask a node for its name");
     memcpy(n->id, id->str, ID_LEN);
     freeReplyObject(id);
+    /* A replica need not wait for others that may come. */
+    tell(n, "CONFIG SET repl-diskless-sync-delay 0");
 }
 
 /* An epoch of its own for each master: else they would have to find out. */
 static void give_slots(redis_cluster *rc, unsigned master) {
-    static char words[SLOTS][8];
-    static const char *argv[SLOTS + 2] = {"CLUSTER", "ADDSLOTS"};
-    int argc = 2;
+    static char words[SLOTS * 6 + 32];
+    size_t used = (size_t)sprintf(words, "CLUSTER ADDSLOTS");
     for (unsigned slot = 0; slot < SLOTS; slot++) {
         if (slot * rc->masters / SLOTS == master) {
-            snprintf(words[slot], sizeof words[slot], "%u", slot);
-            argv[argc++] = words[slot];
+            used += (size_t)sprintf(words + used, " %u", slot);
             rc->owner[slot] = rc->heir[slot] = (unsigned char)master;
         }
     }
-    struct node *n = &rc->nodes[master];
-    tell(n, "CLUSTER SET-CONFIG-EPOCH %u", master + 1);
-    freeReplyObject(
-        must_reply(n, redisCommandArgv(n->line, argc, argv, NULL), "ADDSLOTS"));
+    tell(&rc->nodes[master], "CLUSTER SET-CONFIG-EPOCH %u", master + 1);
+    tell(&rc->nodes[master], words);
 }
 
 /* Everybody meets everybody: faster than to wait for gossip. */
@@ -190,7 +189,6 @@ void redis_cluster_stop(redis_cluster *rc) {
         return;
     }
     for (unsigned i = 0; i < rc->count; i++) {
-        redisFree(rc->nodes[i].line);
         redis_stop(rc->nodes[i].server);
     }
     munmap(rc, sizeof *rc);
@@ -272,11 +270,14 @@ void redis_cluster_move(redis_cluster *rc, unsigned slot, unsigned to) {
 
 /* -- dying ---------------------------------------------------------------- */
 
+/* WAIT is about what was done before the last command of its connection. */
 void redis_cluster_wait_replica(redis_cluster *rc, unsigned master) {
-    /* WAIT is about what was done before the last command of its client. */
-    tell(&rc->nodes[master], "PING");
-    must(redis_cluster_ask(rc, master, "WAIT 1 5000") == 1,
-         "wait until the replica has all");
+    redisContext *line = dial(&rc->nodes[master]);
+    freeReplyObject(redisCommand(line, "PING"));
+    redisReply *replicas = redisCommand(line, "WAIT 1 5000");
+    must(replicas && replicas->integer == 1, "wait until the replica has all");
+    freeReplyObject(replicas);
+    redisFree(line);
 }
 
 void redis_cluster_fail_over(redis_cluster *rc, unsigned master) {

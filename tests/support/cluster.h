@@ -39,7 +39,7 @@ unsigned redis_cluster_owner(const redis_cluster *rc, unsigned slot);
 
 /* Sends one command to one node, as words between blanks; "%b" stands for a
  * pointer and a size_t.
- * Returns: the answer, or an array's first one, if it is a number; else 0. */
+ * Returns: the answer, if it is a number; else 0. */
 long long redis_cluster_ask(redis_cluster *rc, unsigned node,
                             const char *format, ...);
 
