@@ -141,7 +141,6 @@ static uint16_t node_at(cluster *c, const struct address *a) {
         c->count == NOBODY ? NULL
                            : realloc(c->nodes, (c->count + 1) * sizeof *nodes);
     if (!nodes) {
-        no_memory(c);
         return NOBODY;
     }
     c->nodes = nodes;
@@ -259,7 +258,7 @@ static status learn_range(cluster *c, const redisReply *line,
          slot <= line->element[1]->integer; slot++) {
         owner[slot] = node;
     }
-    return node == NOBODY ? STATUS_NO_MEMORY : STATUS_OK;
+    return node == NOBODY ? no_memory(c) : STATUS_OK;
 }
 
 /* Reads the answer to CLUSTER SLOTS. A slot of which it says nothing belongs
@@ -345,7 +344,7 @@ static bool is_redirected(cluster *c, struct question *q, const redisReply *r) {
     }
     uint16_t node = node_at(c, &to);
     if (node == NOBODY) {
-        q->result = STATUS_NO_MEMORY;
+        q->result = no_memory(c);
         return true;
     }
     q->result = fail(c, STATUS_BACKEND, "redirected, at last to %s:%d", to.host,

@@ -134,16 +134,38 @@ static void give_slots(redis_cluster *rc, unsigned master) {
     tell(&rc->nodes[master], words);
 }
 
-/* Everybody meets everybody: faster than to wait for gossip. */
+/* Everybody meets everybody, and tells who it is: faster than gossip. */
 static void introduce(redis_cluster *rc) {
     for (unsigned i = 0; i < rc->count; i++) {
         for (unsigned k = 0; k < i; k++) {
             tell(&rc->nodes[i], "CLUSTER MEET 127.0.0.1 %s", rc->nodes[k].port);
         }
     }
+}
+
+/* Waits until a node says something of another one: "127.0.0.1:7000@17000
+ * master", say. */
+static void wait_for_node(const struct node *n, const struct node *other,
+                          const char *what) {
+    wait_for(n, "CLUSTER NODES", "%s 127.0.0.1:%s@%d %s", other->id,
+             other->port, atoi(other->port) + BUS, what);
+}
+
+/* Makes replicas, and waits until all nodes know, and know of all epochs: who
+ * does not would not vote for a replica. */
+static void add_replicas(redis_cluster *rc) {
+    for (unsigned i = rc->masters; i < rc->count; i++) {
+        tell(&rc->nodes[i], "CLUSTER REPLICATE %s",
+             rc->nodes[i - rc->masters].id);
+    }
+    introduce(rc);
     for (unsigned i = 0; i < rc->count; i++) {
-        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_known_nodes:%u\r",
-                 rc->count);
+        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_current_epoch:%u\r",
+                 rc->masters);
+        for (unsigned k = rc->masters; k < rc->count; k++) {
+            wait_for_node(&rc->nodes[i], &rc->nodes[k],
+                          i == k ? "myself,slave" : "slave");
+        }
     }
 }
 
@@ -172,9 +194,11 @@ redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas) {
         give_slots(rc, i);
     }
     introduce(rc);
-    for (unsigned i = 0; i < replicas; i++) {
-        tell(&rc->nodes[masters + i], "CLUSTER REPLICATE %s", rc->nodes[i].id);
+    for (unsigned i = 0; i < rc->count; i++) {
+        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_known_nodes:%u\r",
+                 rc->count);
     }
+    add_replicas(rc);
     for (unsigned i = 0; i < rc->count; i++) {
         wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_state:ok");
     }
@@ -286,9 +310,7 @@ void redis_cluster_fail_over(redis_cluster *rc, unsigned master) {
     wait_for(replica, "INFO replication", "role:master");
     for (unsigned i = 0; i < rc->masters; i++) {
         if (i != master) {
-            wait_for(&rc->nodes[i], "CLUSTER NODES",
-                     "%s 127.0.0.1:%s@%d master", replica->id, replica->port,
-                     atoi(replica->port) + BUS);
+            wait_for_node(&rc->nodes[i], replica, "master");
         }
     }
 }
