@@ -9,6 +9,7 @@ set logscale x
 set xrange [9:22000]
 set yrange [0:100]
 set xtics ('10' 10, '100' 100, '1,000' 1e3, '10,000' 1e4, '20,000' 2e4)
+if (in_text) set xtics ('10' 10, '100' 100, '1,000' 1e3, '10,000' 1e4)
 if (!in_text) set key top center horizontal
 
 levels = 'L1 L2 source'

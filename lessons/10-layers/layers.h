@@ -64,14 +64,16 @@
  *      stays out. What it did not miss it keeps.
  * [P9] STATUS_NO_MEMORY, STATUS_TOO_LARGE, STATUS_INVALID and STATUS_STALE are
  *      refusals of one value, not failures of the level: it stays in use. A
- *      cache that refuses a new value does not keep the old one.
+ *      cache that refuses a new value does not keep the old one; one that
+ *      refuses a delete or a clear has failed.
  * [P10] What the source did not take, no cache holds: the key is deleted from
  *      all of them. A source is never cleared or cleaned.
  * [P11] Each get that comes to a level is one of its hits, misses or failures,
  *      counted exactly: misses and failures of one level are the gets that come
  *      to the next.
- * [P12] No level, too many, or one that lacks a function: create answers
- *      STATUS_INVALID and does nothing else. So does a source above others.
+ * [P12] No levels (NULL or none), too many, a negative retry_ms, or a level
+ *      that lacks a function: create answers STATUS_INVALID and does nothing
+ *      else. So does a source above others.
  * [P13] When memory runs out, create says so and the levels stay the caller's.
  *      A level that runs out of it refuses. Without memory to note what a level
  *      missed, it is as if it had missed too much.
@@ -105,8 +107,9 @@
  * get: STATUS_OK, and in *value what is lent until the next call of this level;
  * STATUS_MISS: not there. Otherwise *value is not written.
  * set: inserts, or replaces; copies what it keeps.
- * del: deletes; STATUS_OK whether the key was there or not: it is not now.
- * clear: deletes every key.
+ * del: deletes; STATUS_OK whether the key was there or not: it is not now. A
+ * cache that will not delete is of no use: there a refusal is a failure.
+ * clear: deletes every key. A refusal is a failure here too.
  * destroy: ends the level; NULL when there is nothing to end.
  * context: passed to each, never followed. */
 typedef struct layer {
@@ -153,14 +156,17 @@ status layer_lru(size_t capacity, uint64_t seed, layer *out);
 /* Makes a level of a Redis server, through the redis_cache of lesson 8. Nobody
  * need be there yet. Its clear empties the whole database of the server
  * (FLUSHDB), so that should be used for nothing else.
- * path: of the server's unix socket; copied.
- * timeout_ms: the longest time for each call, 1 or more.
+ * path: of the server's unix socket; not NULL, with a '/' in it; copied.
+ * timeout_ms: the longest time for each call, 1 or more; clear may take it
+ * twice, to connect and to empty.
  * ttl_ms: how long an entry is kept, 1 or more. A level that outlives the
  * program needs this bound: what a program noted as missed ends with it.
  * out: as for layer_lru.
  * Returns: STATUS_OK; STATUS_INVALID: an argument, or the path is not one;
- * STATUS_NO_MEMORY. *out is written on STATUS_OK only.
- * Cost: of each of its functions, one round trip. */
+ * STATUS_NO_MEMORY. *out is written on STATUS_OK only. Its get, set and del
+ * say what redis_cache says, but a del of what is not there is STATUS_OK; its
+ * clear says STATUS_OK if Redis has said so, otherwise STATUS_BACKEND.
+ * Cost: of each of its functions, one round trip; of clear, a connection. */
 status layer_redis(const char *path, int timeout_ms, int64_t ttl_ms,
                    layer *out);
 
