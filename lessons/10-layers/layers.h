@@ -165,7 +165,8 @@ status layer_lru(size_t capacity, uint64_t seed, layer *out);
  * Returns: STATUS_OK; STATUS_INVALID: an argument, or the path is not one;
  * STATUS_NO_MEMORY. *out is written on STATUS_OK only. Its get, set and del
  * say what redis_cache says, but a del of what is not there is STATUS_OK; its
- * clear says STATUS_OK if Redis has said so, otherwise STATUS_BACKEND.
+ * clear says STATUS_OK if Redis has said so, otherwise STATUS_BACKEND, or
+ * STATUS_TIMEOUT if it can tell.
  * Cost: of each of its functions, one round trip; of clear, a connection. */
 status layer_redis(const char *path, int timeout_ms, int64_t ttl_ms,
                    layer *out);

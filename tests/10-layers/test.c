@@ -413,6 +413,11 @@ TEST(an_lru_level_gives_up_the_least_recent, "P5", "10.1") {
               "capacity 2: set a, set b, get a, set c; get b; then clear; then "
               "get a; then set a, set b, set c; get a",
               "after a clear the capacity is what it was: 2");
+    b = level_get(y, bytes_of("b"));
+    want_text(b, "5",
+              "capacity 2: set a, set b, get a, set c; get b; then clear; then "
+              "set a, set b, set c; get b",
+              "after a clear the capacity is what it was: 2");
     const char *c = level_get(y, bytes_of("c"));
     want_text(c, "6",
               "capacity 2: set a, set b, get a, set c; get b; then clear; then "
@@ -964,6 +969,52 @@ TEST(a_failed_retry_begins_the_wait_anew, "P7", "10.6") {
     layers_destroy(l);
 }
 
+/* Two caches. */
+static layers *with_options(const layers_options *o) {
+    reset();
+    layers *l = NULL;
+    want_status(layers_create((const layer[]){cache_level(1), cache_level(2)},
+                              2, o, &l),
+                STATUS_OK,
+                "create two levels, with zeros in the options, or none",
+                "a zero in the options is the default");
+    return l;
+}
+
+TEST(a_level_is_left_alone_for_a_second_by_default, "P7", "10.6") {
+    layers *l =
+        with_options(&(layers_options){.clock = {read_clock, &clock_reads}});
+    break_level(1, STATUS_BACKEND);
+    get(l, "a");
+    now_ms += LAYERS_RETRY_MS - 1;
+    get(l, "a");
+    want_int(fakes[0].calls, 1,
+             "a retry_ms of 0; level 1 fails a get; LAYERS_RETRY_MS - 1 later "
+             "get again; its calls",
+             "0 means the default");
+    now_ms += 1;
+    get(l, "a");
+    want_int(fakes[0].calls, 2,
+             "a retry_ms of 0; level 1 fails a get; LAYERS_RETRY_MS later get "
+             "again; its calls",
+             "0 means the default; when it has passed, try the level");
+    layers_destroy(l);
+    ms_clock machine = ms_clock_monotonic();
+    int64_t begun = ms_clock_now(machine);
+    l = with_options(NULL);
+    break_level(1, STATUS_BACKEND);
+    get(l, "a");
+    get(l, "a");
+    size_t calls = fakes[0].calls;
+    want_that(calls == 1 || ms_clock_now(machine) - begun >= LAYERS_RETRY_MS,
+              "options of NULL; level 1 fails a get; get again at once; count "
+              "its calls\nwanted  1\ngot     %zu\n"
+              "likely  no options are the default ones, also for the time and "
+              "the clock",
+              calls);
+    layers_destroy(l);
+}
+
 TEST(a_miss_is_none_while_a_level_could_not_say, "P6", "10.6") {
     layers *l = caches(3);
     break_level(2, STATUS_TIMEOUT);
@@ -982,6 +1033,18 @@ TEST(a_miss_is_none_while_a_level_could_not_say, "P6", "10.6") {
              "three caches: 1 and 3 miss, 2 times out; get a; then get a "
              "again; layers_failed",
              "of two levels the slowest counts");
+    layers_destroy(l);
+    l = caches(3);
+    break_level(1, STATUS_TIMEOUT);
+    break_level(2, STATUS_BACKEND);
+    want_get(l, "a", "backend failed",
+             "three caches: 1 times out, 2 fails, 3 misses; get a",
+             "of two failures that of the slowest level counts");
+    want_get(l, "a", "backend failed",
+             "three caches: 1 times out, 2 fails, 3 misses; get a; then get a "
+             "again, which passes 1 and 2 by",
+             "of two failures that of the slowest level counts, also of levels "
+             "that are out");
     layers_destroy(l);
     l = over_source(3);
     break_level(2, STATUS_TIMEOUT);
@@ -1027,6 +1090,18 @@ TEST(a_set_says_which_level_missed_it, "P7", "10.6") {
                 "of two failures that of the slowest level counts");
     want_int(layers_failed(l), 3, "level 3 fails too; set a=2; layers_failed",
              "of two levels the slowest counts");
+    layers_destroy(l);
+    l = caches(3);
+    break_level(3, STATUS_BACKEND);
+    set(l, "a", "1");
+    for (size_t level = 1; level <= 2; level++) {
+        want_held(level, "a", "1",
+                  text("three caches, the third fails; set a=1; what level %zu "
+                       "holds",
+                       level),
+                  "the last level is a source only if it has no clear; a cache "
+                  "that fails does not keep the others from the value");
+    }
     layers_destroy(l);
 }
 
@@ -1098,6 +1173,32 @@ TEST(a_cache_that_refuses_keeps_no_older_value, "P9", "10.7") {
     }
 }
 
+TEST(a_cache_that_refuses_to_delete_is_out, "P9", "10.7") {
+    layers *l = over_source(2);
+    set(l, "a", "old");
+    fakes[0].delete_says = STATUS_NO_MEMORY;
+    want_status(del(l, "a"), STATUS_NO_MEMORY,
+                "set a=old; delete a, which level 1 refuses",
+                "a delete that a level did not do is reported");
+    want_get(l, "a", "miss",
+             "set a=old; delete a, which level 1 refuses; get a",
+             "level 1 still holds the dead value: put it out");
+    layers_destroy(l);
+    l = over_source(2);
+    set(l, "a", "old");
+    fakes[0].set_says = STATUS_TOO_LARGE;
+    fakes[0].delete_says = STATUS_NO_MEMORY;
+    want_status(set(l, "a", "new"), STATUS_TOO_LARGE,
+                "set a=old; set a=new, which level 1 refuses, and the delete "
+                "too",
+                "what is told is why the value is not there");
+    want_get(l, "a", "new from 2",
+             "set a=old; set a=new, which level 1 refuses, and the delete too; "
+             "get a",
+             "level 1 still holds the old value: put it out");
+    layers_destroy(l);
+}
+
 TEST(a_level_that_can_not_give_a_value_stays_in_use, "P9", "10.7") {
     layers *l = over_source(2);
     set(l, "a", "1");
@@ -1105,6 +1206,10 @@ TEST(a_level_that_can_not_give_a_value_stays_in_use, "P9", "10.7") {
     want_get(l, "a", "1 from 2",
              "level 1 holds something under a that it cannot give; get a",
              "ask the next level, as after any failure");
+    want_int(layers_failed(l), 1,
+             "level 1 holds something under a that it cannot give; get a; "
+             "layers_failed",
+             "a level that refuses is one that the call had to do without");
     fakes[0].get_says = STATUS_OK;
     set(l, "b", "2");
     want_int(layers_failed(l), 0,
@@ -1116,6 +1221,12 @@ TEST(a_level_that_can_not_give_a_value_stays_in_use, "P9", "10.7") {
              "set b; layers_failed; then get a",
              "a refusal does not put a level out: the promotion has put a good "
              "value there");
+    layers_destroy(l);
+    l = caches(3);
+    fakes[1].get_says = STATUS_INVALID;
+    want_get(l, "a", "invalid argument",
+             "three caches: 1 and 3 miss, 2 refuses; get a",
+             "a level that refuses holds something under a: that is no miss");
     layers_destroy(l);
 }
 
@@ -1331,20 +1442,30 @@ TEST(a_skipped_promotion_is_nothing_missed, "P8", "10.8") {
     layers_destroy(l);
 }
 
-TEST(a_level_that_can_not_be_cleaned_stays_out, "P8", "10.8") {
+static void can_not_be_cleaned(status why) {
+    const char *name = status_name(why);
     layers *l = missed_a();
-    fakes[1].delete_says = STATUS_TIMEOUT;
+    fakes[1].delete_says = why;
     now_ms += RETRY_MS;
-    want_get(l, "a", "timeout",
-             "level 2 missed a change of a; after retry_ms its get works and "
-             "its delete times out; get a",
-             "a level is not asked before it is clean");
-    want_get(l, "b", "timeout",
-             "level 2 missed a change of a; after retry_ms its get works and "
-             "its delete times out; get a; get b",
+    want_get(l, "a", name,
+             text("level 2 missed a change of a; after retry_ms its get works "
+                  "and its delete says %s; get a",
+                  name),
+             "a level is not asked before it is clean, whatever its delete "
+             "says instead of ok");
+    want_int(layers_failed(l), 2,
+             text("level 2 missed a change of a; after retry_ms its get works "
+                  "and its delete says %s; get a; layers_failed",
+                  name),
+             "a level that could not be cleaned is one that the call had to do "
+             "without");
+    want_get(l, "b", name,
+             text("level 2 missed a change of a; after retry_ms its get works "
+                  "and its delete says %s; get a; get b",
+                  name),
              "it is out for every key");
     fakes[1].delete_says = STATUS_OK;
-    want_get(l, "a", "timeout", "its delete works again; get a at once",
+    want_get(l, "a", name, "its delete works again; get a at once",
              "a cleaning that fails starts the wait anew");
     now_ms += RETRY_MS;
     want_get(l, "a", "miss", "after another retry_ms, get a",
@@ -1352,6 +1473,11 @@ TEST(a_level_that_can_not_be_cleaned_stays_out, "P8", "10.8") {
     want_get(l, "b", "kept from 2", "after another retry_ms, get a; then get b",
              "what level 2 did not miss it keeps");
     layers_destroy(l);
+}
+
+TEST(a_level_that_can_not_be_cleaned_stays_out, "P8", "10.8") {
+    can_not_be_cleaned(STATUS_TIMEOUT);
+    can_not_be_cleaned(STATUS_NO_MEMORY);
 }
 
 TEST(a_level_that_missed_too_much_is_cleared, "P8", "10.8") {
@@ -1389,6 +1515,13 @@ TEST(a_level_that_missed_too_much_is_cleared, "P8", "10.8") {
     want_get(l, "kept", "timeout",
              "level 2 missed one key more, and its clear fails; get another",
              "a level that cannot be cleared stays out");
+    fakes[1].clear_says = STATUS_NO_MEMORY;
+    now_ms += RETRY_MS;
+    want_get(l, "kept", "no memory",
+             "level 2 missed one key more, and after retry_ms its clear has no "
+             "memory; get another",
+             "a clear that is refused has cleared nothing: the level stays "
+             "out");
     fakes[1].clear_says = STATUS_OK;
     now_ms += RETRY_MS;
     want_get(l, text("key %d", MISSED_MAX), "miss",
@@ -1406,6 +1539,44 @@ TEST(a_level_that_missed_too_much_is_cleared, "P8", "10.8") {
              "its clear works again; after retry_ms get the key that was one "
              "too many; then set a key; level 1 loses it; get it",
              "a level is cleared once, not each time it is asked");
+    break_level(2, STATUS_BACKEND);
+    set(l, "key 0", "last");
+    fakes[0].count = 0;
+    mend_level(2);
+    now_ms += RETRY_MS;
+    want_get(l, "kept", "2 from 2",
+             "level 2 was cleared; then it misses a change of one key; after "
+             "retry_ms get another",
+             "after a clear nothing is missed: begin a new list");
+    layers_destroy(l);
+}
+
+/* Whether level 2 is cleared when it missed so many keys. */
+static bool cleared_for(layers *l, size_t keys) {
+    put(2, "kept", "1");
+    break_level(2, STATUS_BACKEND);
+    for (size_t i = 0; i < keys; i++) {
+        set(l, text("key %zu", i), "new");
+    }
+    mend_level(2);
+    now_ms += LAYERS_RETRY_MS;
+    get(l, "nobody");
+    return find(&fakes[1], bytes_of("kept")) == NULL;
+}
+
+TEST(a_level_may_miss_a_thousand_keys_by_default, "P8", "10.8") {
+    layers *l =
+        with_options(&(layers_options){.clock = {read_clock, &clock_reads}});
+    want_true(!cleared_for(l, LAYERS_MISSED_MAX),
+              "a missed_max of 0; level 2 misses LAYERS_MISSED_MAX keys, and "
+              "works again; look for another key there",
+              "0 means the default: so many can be noted, and are deleted one "
+              "by one");
+    want_true(cleared_for(l, LAYERS_MISSED_MAX + 1),
+              "a missed_max of 0; level 2 misses LAYERS_MISSED_MAX + 1 keys, "
+              "and works again; look for another key there",
+              "0 means the default: one more is too many, and the level is "
+              "cleared");
     layers_destroy(l);
 }
 
@@ -1527,6 +1698,9 @@ static void model_break(model_step s) {
     status way = ways[s.value % 3];
     if (way == STATUS_TOO_LARGE) {
         fakes[level - 1].set_says = way;
+        if (s.value / 3 % 2 == 0) {
+            fakes[level - 1].delete_says = fakes[level - 1].clear_says = way;
+        }
     } else if (s.value / 3 % 2 == 0) {
         break_level(level, way);
     } else {
@@ -1587,7 +1761,9 @@ static void model_print(FILE *out, model_step s) {
     case 5: fprintf(out, "delete(\"%s\")", key); break;
     case 6:
         fprintf(out, "let %s of level %u fail: %s",
-                s.value % 3 == 2 || s.value / 3 % 2 ? "set" : "all calls",
+                s.value / 3 % 2    ? "set"
+                : s.value % 3 == 2 ? "all but get"
+                                   : "all calls",
                 level, ways[s.value % 3]);
         break;
     case 7: fprintf(out, "mend level %u", level); break;
@@ -1618,7 +1794,7 @@ TEST(no_mix_of_calls_and_failures_brings_back_the_old, "P8", "10.8") {
 
 /* --- 10.9: Redis --------------------------------------------------------- */
 
-enum { TIMEOUT_MS = 3000, SHORT_MS = 250 };
+enum { TIMEOUT_MS = 3000, SHORT_MS = 250, PATIENCE_MS = 1000 };
 
 static redis *server_for_test(void) {
     signal(SIGPIPE, SIG_IGN);
@@ -1712,6 +1888,31 @@ TEST(other_programs_find_what_a_redis_level_holds, "P16", "10.9") {
     redis_stop(server);
 }
 
+TEST(a_clear_that_redis_does_not_do_is_not_ok, "P8", "10.9") {
+    redis *server = server_for_test();
+    layer y = redis_level(server, SHORT_MS);
+    redis_ask(server, "ACL SETUSER default -flushdb -flushall");
+    want_status(y.clear(y.context), STATUS_BACKEND,
+                "forbid FLUSHDB in Redis; clear",
+                "an answer may be an error: look at its type");
+    redis_pause(server);
+    ms_clock machine = ms_clock_monotonic();
+    int64_t begun = ms_clock_now(machine);
+    want_true(y.clear(y.context) != STATUS_OK,
+              "stop Redis in its tracks; clear",
+              "no answer is not ok, and must be looked at");
+    long long took = ms_clock_now(machine) - begun;
+    redis_continue(server);
+    want_that(took >= SHORT_MS / 2 && took < 2 * SHORT_MS + PATIENCE_MS,
+              "a timeout_ms of %d; stop Redis in its tracks; clear; the time "
+              "in ms\nwanted  %d to %d\ngot     %lld\n"
+              "likely  tv_usec is in microseconds; redisSetTimeout bounds the "
+              "wait for the answer",
+              SHORT_MS, SHORT_MS, 2 * SHORT_MS, took);
+    y.destroy(y.context);
+    redis_stop(server);
+}
+
 TEST(bad_redis_levels_are_refused, "P12", "10.9") {
     layer y = {0};
     want_status(layer_redis(NULL, 100, 100, &y), STATUS_INVALID,
@@ -1719,6 +1920,10 @@ TEST(bad_redis_levels_are_refused, "P12", "10.9") {
     want_status(layer_redis("localhost", 100, 100, &y), STATUS_INVALID,
                 "layer_redis with the path \"localhost\"",
                 "a path has a slash, so that it cannot be taken for a host");
+    want_status(layer_redis("localhost:6379", 100, 100, &y), STATUS_INVALID,
+                "layer_redis with the path \"localhost:6379\"",
+                "redis_cache takes a host and a port, and clear could not "
+                "connect to it: a path has a slash");
     want_status(layer_redis("/nowhere", 0, 100, &y), STATUS_INVALID,
                 "layer_redis with a timeout of 0",
                 "hand on what redis_cache_create says");
