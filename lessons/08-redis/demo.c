@@ -45,11 +45,10 @@ static void play(redis_cache *cache) {
 int main(void) {
     const char *address = getenv("REDIS");
     redis *server = address ? NULL : redis_start();
+    const char *where = address ? address : redis_path(server);
     redis_cache *cache;
-    if (redis_cache_create(address ? address : redis_path(server), TIMEOUT_MS,
-                           &cache)
-        != STATUS_OK) {
-        fprintf(stderr, "no cache for the address %s\n", address);
+    if (redis_cache_create(where, TIMEOUT_MS, &cache) != STATUS_OK) {
+        fprintf(stderr, "no cache for the address %s\n", where);
         return EXIT_FAILURE;
     }
     play(cache);

@@ -104,8 +104,8 @@ status redis_cache_create(const char *address, int timeout_ms,
 status redis_cache_connect(redis_cache *r);
 
 /* Why the last call failed: one line for people, which names the address or
- * repeats the words of Redis. Empty when the last call did not fail. Lent until
- * the next call. */
+ * repeats the words of Redis. Empty when the last call did not fail; to refuse
+ * an argument is to fail. Lent until the next call. */
 const char *redis_cache_error(const redis_cache *r);
 
 /* Inserts, or replaces whatever the key holds, for ever.
@@ -128,7 +128,7 @@ status redis_cache_exists(redis_cache *r, bytes key);
 status redis_cache_delete(redis_cache *r, bytes key);
 
 /* As redis_cache_set, for a time.
- * ttl_ms: 1 to REDIS_CACHE_NEVER; half of that is never, too.
+ * ttl_ms: 1 to REDIS_CACHE_NEVER; REDIS_CACHE_NEVER / 2 and more is for ever.
  * Returns: STATUS_OK; STATUS_INVALID: ttl_ms is 0 or less; a failure. */
 status redis_cache_set_for(redis_cache *r, bytes key, bytes value,
                            int64_t ttl_ms);
@@ -141,12 +141,13 @@ status redis_cache_remaining_ms(redis_cache *r, bytes key,
                                 int64_t *remaining_ms);
 
 /* Looks many keys up in one pipeline.
- * keys: n of them; n may be 0, and then nothing happens.
+ * keys: n of them; keys and results may be NULL when n is 0, and then nothing
+ * happens.
  * found: called for each key that is there, in the order of the keys, with its
- * place among them; the value is lent for the call only. Not NULL. It may not
- * call the cache, and its own time counts against the timeout.
+ * place among them; the value is lent for the call only. Not NULL, also when n
+ * is 0. It may not call the cache, and its own time counts against the timeout.
  * context: passed on, never followed.
- * results: out, n of them, not NULL unless n is 0: for each key what
+ * results: out, n of them: for each key what
  * redis_cache_get would have returned.
  * Returns: STATUS_OK: every key was answered, see results; STATUS_INVALID: an
  * argument is NULL, nothing is written; a failure, which is also the result of

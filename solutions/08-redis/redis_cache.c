@@ -14,8 +14,13 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { UNSENT_MAX = 64 << 10, HEAD_MAX = 24, ERROR_SIZE = 320 };
-enum { DIGITS = 20, PORT_MAX = 65535 };
+enum {
+    UNSENT_MAX = 64 << 10, /* bytes that wait; then no command is added */
+    HEAD_MAX = 24,         /* bytes of "*3\r\n" or "$5\r\n", at most */
+    DIGITS = 20,           /* of the largest number */
+    ERROR_SIZE = 320,      /* of the line about a failure */
+    PORT_MAX = 65535,
+};
 
 struct redis_cache {
     redisContext *context; /* NULL: no connection */

@@ -36,6 +36,12 @@ static status failed(redis_cache *r, status s, const char *why) {
     return s;
 }
 
+/* The connection, if there is one, is as good as before. */
+static status refuse(redis_cache *r) {
+    snprintf(r->why, sizeof r->why, "an argument is no good");
+    return STATUS_INVALID;
+}
+
 static status late(redis_cache *r) {
     return failed(r, STATUS_TIMEOUT, "no answer in time");
 }
@@ -249,7 +255,7 @@ status redis_cache_set_for(redis_cache *r, bytes key, bytes value,
                            int64_t ttl_ms) {
     char digits[24];
     if (ttl_ms <= 0) {
-        return STATUS_INVALID;
+        return refuse(r);
     }
     if (ttl_ms >= REDIS_CACHE_NEVER / 2) {
         return redis_cache_set(r, key, value);
@@ -328,7 +334,7 @@ status redis_cache_get_many(redis_cache *r, const bytes *keys, size_t n,
                             void (*found)(void *context, size_t i, bytes value),
                             void *context, status *results) {
     if (!found || (n > 0 && (!keys || !results))) {
-        return STATUS_INVALID;
+        return refuse(r);
     }
     struct many m = {keys, NULL, n, found, context, results};
     return ask_many(r, &m);
@@ -337,7 +343,7 @@ status redis_cache_get_many(redis_cache *r, const bytes *keys, size_t n,
 status redis_cache_set_many(redis_cache *r, const bytes *keys,
                             const bytes *values, size_t n, status *results) {
     if (n > 0 && (!keys || !values || !results)) {
-        return STATUS_INVALID;
+        return refuse(r);
     }
     struct many m = {keys, values, n, NULL, NULL, results};
     return ask_many(r, &m);

@@ -358,7 +358,7 @@ status redis_cache_set_for(redis_cache *r, bytes key, bytes value,
                            int64_t ttl_ms) {
     char number[NUMBER];
     if (ttl_ms <= 0) {
-        return STATUS_INVALID;
+        return fail(r, STATUS_INVALID, "refused", "an argument is no good");
     }
     if (ttl_ms >= REDIS_CACHE_NEVER / 2) {
         return redis_cache_set(r, key, value);
@@ -384,7 +384,7 @@ status redis_cache_get_many(redis_cache *r, const bytes *keys, size_t n,
                             void (*found)(void *context, size_t i, bytes value),
                             void *context, status *results) {
     if (!found || (n > 0 && (!keys || !results))) {
-        return STATUS_INVALID;
+        return fail(r, STATUS_INVALID, "refused", "an argument is no good");
     }
     struct many m = {keys, NULL, n, found, context, results};
     return ask_many(r, &m);
@@ -393,7 +393,7 @@ status redis_cache_get_many(redis_cache *r, const bytes *keys, size_t n,
 status redis_cache_set_many(redis_cache *r, const bytes *keys,
                             const bytes *values, size_t n, status *results) {
     if (n > 0 && (!keys || !values || !results)) {
-        return STATUS_INVALID;
+        return fail(r, STATUS_INVALID, "refused", "an argument is no good");
     }
     struct many m = {keys, values, n, NULL, NULL, results};
     return ask_many(r, &m);
