@@ -53,7 +53,8 @@
  *      reads while it writes: no number of commands, and no server, however
  *      little it reads ahead, brings both to wait for each other.
  * [P11] Each key of such a call has a result of its own: an answer that is a
- *      miss or an error is that of its own key, and of no other. If the call
+ *      miss or an error is that of its own key, and of no other; so is one of
+ *      a kind that its command never has, which is STATUS_BACKEND. If the call
  *      fails midway, what was answered before stays answered, and the rest has
  *      the status of the call.
  * [P12] A value that was given is lent until the next call; every answer is

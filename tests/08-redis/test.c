@@ -107,6 +107,7 @@ struct ear {
     int socket;
     char bytes[4096];
     ssize_t at, end;
+    char last; /* the last byte of the last word */
 };
 
 /* Returns: the next byte, -1 when the caller has hung up. */
@@ -130,6 +131,7 @@ static bool hear(struct ear *e, struct heard *h) {
             return false;
         }
         lines += c == '\n';
+        e->last = c == '\r' || c == '\n' ? e->last : (char)c;
     }
     h->commands++;
     return true;
@@ -185,12 +187,13 @@ static int listen_somewhere(char *address, size_t size) {
 }
 
 /* Starts a process that answers callers in its own way, until it is ended. */
-static struct peer peer_start(void (*answer)(int listener, struct heard *h)) {
-    struct peer p;
+static struct peer peer_start_at(int listener,
+                                 void (*answer)(int listener,
+                                                struct heard *h)) {
+    struct peer p = {0};
     p.heard = mmap(NULL, sizeof *p.heard, PROT_READ | PROT_WRITE,
                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     want_true(p.heard != MAP_FAILED, "share a page", "no more?");
-    int listener = listen_somewhere(p.address, sizeof p.address);
     p.child = fork();
     if (p.child == 0) {
         crash_ignore();
@@ -202,6 +205,14 @@ static struct peer peer_start(void (*answer)(int listener, struct heard *h)) {
     }
     close(listener);
     want_true(p.child > 0, "start a process", "no more?");
+    return p;
+}
+
+static struct peer peer_start(void (*answer)(int listener, struct heard *h)) {
+    char address[32];
+    int listener = listen_somewhere(address, sizeof address);
+    struct peer p = peer_start_at(listener, answer);
+    memcpy(p.address, address, sizeof address);
     return p;
 }
 
@@ -358,6 +369,33 @@ TEST(a_stranger_at_the_address_is_no_redis, "P5", "8.2") {
                 "hiredis reports it as REDIS_ERR_PROTOCOL; calling again will "
                 "not help");
     want_error_line(r, p.address, "connect to a web server");
+    redis_cache_destroy(r);
+    peer_stop(&p);
+}
+
+static void refuse_with_percents(int listener, struct heard *h) {
+    struct ear e = pick_up(listener, h);
+    while (hear(&e, h)) {
+        say(&e,
+            h->commands == 1 ? "-ERR 100%% full\r\n" : "-ERR %s%n%d 100%\r\n");
+    }
+}
+
+TEST(percents_in_the_words_of_redis_are_no_format, "P5", "8.2") {
+    struct peer p = peer_start(refuse_with_percents);
+    redis_cache *r = cache_at(p.address, patience_ms());
+    const char *words[] = {"100%% full", "%s%n%d 100%"};
+    for (int i = 0; i < 2; i++) {
+        const char *did = text("connect, answered -ERR %s", words[i]);
+        want_status(redis_cache_connect(r), STATUS_BACKEND, did,
+                    "an answer of type REDIS_REPLY_ERROR is a failure");
+        const char *line = redis_cache_error(r);
+        want_that(strstr(line, words[i]),
+                  "%s, redis_cache_error\nwanted  a line with \"%s\" in it\n"
+                  "got     \"%s\"\nlikely  words of the server are data: give "
+                  "them to snprintf behind a \"%%s\", never as the format",
+                  did, words[i], line);
+    }
     redis_cache_destroy(r);
     peer_stop(&p);
 }
@@ -982,6 +1020,47 @@ TEST(a_server_killed_while_we_write_ends_no_program, "P15", "8.6") {
     redis_stop(server);
 }
 
+static int listen_at(const char *path) {
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
+    unlink(path);
+    want_true(bind(s, (struct sockaddr *)&a, sizeof a) == 0
+                  && listen(s, 8) == 0,
+              "listen where Redis listened", "is its directory gone?");
+    return s;
+}
+
+/* Answers one command, and reads no other: nothing ends that one could see
+ * before one sends. */
+static void stop_reading(int listener, struct heard *h) {
+    struct ear e = pick_up(listener, h);
+    hear(&e, h);
+    shutdown(e.socket, SHUT_RD);
+    say(&e, "+PONG\r\n");
+}
+
+TEST(a_server_that_reads_no_more_ends_no_program, "P15", "8.6") {
+    redis *server = redis_start();
+    redis_kill(server);
+    struct peer p = peer_start_at(listen_at(redis_path(server)), stop_reading);
+    redis_cache *r = cache_of(server);
+    const char *did = "connect; the server shuts its side for reading; get a";
+    want_status(redis_cache_connect(r), STATUS_OK, "connect",
+                "it still answers this");
+    signals = 0;
+    signal(SIGPIPE, count_signal);
+    const char *got = get(r, "a");
+    signal(SIGPIPE, SIG_IGN);
+    want_int(signals, 0, text("%s: how often SIGPIPE was raised", did),
+             "a send() without MSG_NOSIGNAL raises it, which ends a program");
+    want_text(got, "(connection lost)", did,
+              "send() fails with EPIPE: the connection has ended");
+    redis_cache_destroy(r);
+    peer_stop(&p);
+    redis_stop(server);
+}
+
 static void want_sets_again(redis_cache *r, const char *key, const char *did) {
     want_status(redis_cache_set(r, bytes_of(key), bytes_of("2")), STATUS_OK,
                 did,
@@ -1250,6 +1329,88 @@ TEST(long_commands_and_long_answers_do_not_deadlock, "P10", "8.7") {
              "we wait to be read, the server waits to be read: read while you "
              "write");
     free(key);
+    redis_cache_destroy(r);
+    peer_stop(&p);
+}
+
+/* When nothing more comes, answers all at once: to each the last byte of its
+ * key. So one read brings all answers. */
+static void echo_when_silent(int listener, struct heard *h) {
+    static char answers[8 * 1024 + 1];
+    struct ear e = pick_up(listener, h);
+    for (bool more = hear(&e, h); more; more = hear(&e, h)) {
+        size_t len = 0;
+        do {
+            len += (size_t)snprintf(answers + len, 8, "$1\r\n%c\r\n", e.last);
+        } while (len + 8 < sizeof answers && hear_within(&e, h, 10));
+        say(&e, answers);
+    }
+    close(e.socket);
+}
+
+/* The n-th allocation fails, for each n: so each that get_many makes. */
+TEST(without_memory_midway_no_answer_is_left_over, "P14", "8.7") {
+    enum { KEYS = 300, PLACE = 260 };
+    static status results[KEYS];
+    struct peer p = peer_start(echo_when_silent);
+    bytes *keys = same_keys(KEYS, "a");
+    char *key = calloc(1, LONG);
+    want_true(key != NULL, "allocate a long key", "no memory?");
+    memset(key, 'a', LONG);
+    keys[PLACE] = (bytes){key, LONG};
+    bool failed = true;
+    for (size_t n = 1; failed && n < 40; n++) {
+        redis_cache *r = cache_at(p.address, patience_ms());
+        const char *did =
+            text("get_many of %d times a, a long key at place %d; allocation "
+                 "%zu fails",
+                 KEYS, PLACE, n);
+        size_t found = 0;
+        heap_fail_at(n);
+        status s = redis_cache_get_many(r, keys, KEYS, count, &found, results);
+        failed = heap_has_failed();
+        heap_fail_at(0);
+        want_status(s, failed ? STATUS_NO_MEMORY : STATUS_OK, did,
+                    "every result of malloc and realloc must be looked at");
+        want_text(get(r, "b"), "b", text("%s; get b", did),
+                  "commands are still on their way: who stops asking in the "
+                  "middle must give up the connection");
+        redis_cache_destroy(r);
+    }
+    free(key);
+    free(keys);
+    peer_stop(&p);
+}
+
+static void answer_one_oddly(int listener, struct heard *h) {
+    struct ear e = pick_up(listener, h);
+    for (size_t i = 0; hear(&e, h); i++) {
+        say(&e, i == 1 ? ":1\r\n" : "$1\r\nv\r\n");
+    }
+    close(e.socket);
+}
+
+TEST(an_answer_of_another_kind_fails_its_own_key, "P11", "8.7") {
+    const char *did = "get_many of 3 keys, answered \"v\", the number 1, \"v\"";
+    const status want[] = {STATUS_OK, STATUS_BACKEND, STATUS_OK};
+    struct peer p = peer_start(answer_one_oddly);
+    redis_cache *r = cache_at(p.address, patience_ms());
+    bytes *keys = same_keys(3, "key");
+    status results[3];
+    size_t found = 0;
+    status s = redis_cache_get_many(r, keys, 3, count, &found, results);
+    free(keys);
+    want_status(s, STATUS_OK, did,
+                "every key was answered, one oddly: see results");
+    for (size_t i = 0; i < 3; i++) {
+        want_status(results[i], want[i], text("%s: result %zu", did, i),
+                    "a get is never answered by a number: that is the failure "
+                    "of this key, and of no other");
+    }
+    want_int(found, 2, text("%s: values found", did),
+             "only a string is a value");
+    want_text(get(r, "key"), "v", text("%s; get key", did),
+              "the next call is as good as ever");
     redis_cache_destroy(r);
     peer_stop(&p);
 }

@@ -305,6 +305,11 @@ static status take(redis_cache *r, const struct many *m, size_t i) {
     status s = read_reply(r, &reply);
     if (s == STATUS_OK) {
         m->results[i] = judge(r, reply);
+        int wanted = m->values ? REDIS_REPLY_STATUS : REDIS_REPLY_STRING;
+        if (m->results[i] == STATUS_OK && reply->type != wanted) {
+            snprintf(r->why, sizeof r->why, "an answer of another kind");
+            m->results[i] = STATUS_BACKEND;
+        }
         if (m->found && m->results[i] == STATUS_OK) {
             m->found(m->context, i, (bytes){reply->str, reply->len});
         }

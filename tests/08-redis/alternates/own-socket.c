@@ -258,7 +258,11 @@ static status say_one(redis_cache *r, const struct many *m, size_t i) {
 }
 
 static void take_one(redis_cache *r, const struct many *m, size_t i) {
+    int wanted = m->values ? REDIS_REPLY_STATUS : REDIS_REPLY_STRING;
     m->results[i] = meaning(r);
+    if (m->results[i] == STATUS_OK && r->answer->type != wanted) {
+        m->results[i] = fail(r, STATUS_BACKEND, "odd", "another kind");
+    }
     if (m->results[i] == STATUS_OK && m->found) {
         m->found(m->context, i, (bytes){r->answer->str, r->answer->len});
     }
