@@ -200,23 +200,24 @@ static status append(cluster *c, struct node *n, const bytes *words,
     return STATUS_OK;
 }
 
-/* Waits for the next answer of a node; the caller frees it. */
-static status next_reply(cluster *c, struct node *n, redisReply **reply) {
-    void *got = NULL;
+/* Waits for the next answer of a node. Returns: the answer, which the caller
+ * frees; NULL if there is none, and the node's fault says why. */
+static redisReply *next_reply(cluster *c, struct node *n) {
+    void *reply = NULL;
     if (!n->context) {
-        return n->fault; /* it broke at an earlier answer, or before */
+        return NULL; /* it broke at an earlier answer, or before */
     }
-    if (redisGetReply(n->context, &got) == REDIS_OK) {
-        *reply = got;
-        return STATUS_OK;
+    if (redisGetReply(n->context, &reply) == REDIS_OK) {
+        return reply;
     }
-    if (n->context->err == REDIS_ERR_IO
-        && (errno == EAGAIN || errno == ETIMEDOUT)) {
-        return drop(c, n, STATUS_TIMEOUT, "no answer in time");
+    int err = n->context->err;
+    if (err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT)) {
+        drop(c, n, STATUS_TIMEOUT, "no answer in time");
+    } else {
+        drop(c, n, err == REDIS_ERR_OOM ? STATUS_NO_MEMORY : STATUS_LOST,
+             n->context->errstr);
     }
-    return drop(
-        c, n, n->context->err == REDIS_ERR_OOM ? STATUS_NO_MEMORY : STATUS_LOST,
-        n->context->errstr);
+    return NULL;
 }
 
 /* -- the map -------------------------------------------------------------- */
@@ -286,17 +287,13 @@ static status learn_map(cluster *c, const redisReply *map, uint16_t at) {
 static status ask_for_map(cluster *c, uint16_t at) {
     bytes words[] = {bytes_of("CLUSTER"), bytes_of("SLOTS")};
     struct node *n = &c->nodes[at];
-    redisReply *map = NULL;
-    status s = connect_to(c, n);
-    if (s == STATUS_OK) {
-        s = append(c, n, words, 2);
+    bool asked =
+        connect_to(c, n) == STATUS_OK && append(c, n, words, 2) == STATUS_OK;
+    redisReply *map = asked ? next_reply(c, n) : NULL;
+    if (!map) {
+        return n->fault;
     }
-    if (s == STATUS_OK) {
-        s = next_reply(c, n, &map);
-    }
-    if (s == STATUS_OK) {
-        s = learn_map(c, map, at);
-    }
+    status s = learn_map(c, map, at);
     freeReplyObject(map);
     return s;
 }
@@ -438,20 +435,16 @@ static void send_all(cluster *c, struct question *qs, size_t n) {
 
 /* Waits for the answer to a question. Each node answers in order. */
 static void receive(cluster *c, struct question *q) {
-    redisReply *reply = NULL;
-    status s = STATUS_OK;
+    struct node *n = &c->nodes[q->at];
     if (q->asking) {
-        s = next_reply(c, &c->nodes[q->at], &reply);
-        freeReplyObject(reply);
+        freeReplyObject(next_reply(c, n));
     }
-    if (s == STATUS_OK) {
-        s = next_reply(c, &c->nodes[q->at], &reply);
-    }
-    if (s == STATUS_OK) {
+    redisReply *reply = next_reply(c, n);
+    if (reply) {
         judge(c, q, reply);
-    } else if (s == STATUS_NO_MEMORY || (q->sent && !q->repeatable)) {
+    } else if (n->fault == STATUS_NO_MEMORY || (q->sent && !q->repeatable)) {
         q->progress = ENDED;
-        q->result = s;
+        q->result = n->fault;
     } else {
         q->progress = WAITING;
         q->result = STATUS_BACKEND;

@@ -261,14 +261,15 @@ unsigned redis_cluster_move_keys(redis_cluster *rc, unsigned slot,
 /* Waits until all have heard that a node has the greatest epoch of all. Before
  * that, an older message of a slot's old owner could give it the slot back. */
 static void wait_for_epoch(const redis_cluster *rc, unsigned node) {
+    static const char name[] = "cluster_my_epoch:";
     redisReply *info = command(&rc->nodes[node], "CLUSTER INFO");
-    const char *epoch = strstr(info->str, "cluster_my_epoch:");
-    must(epoch != NULL, "CLUSTER INFO");
+    const char *at = info->str ? strstr(info->str, name) : NULL;
+    int epoch = at ? atoi(at + sizeof name - 1) : 0;
+    freeReplyObject(info);
     for (unsigned i = 0; i < rc->masters; i++) {
         wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_current_epoch:%d\r",
-                 atoi(strchr(epoch, ':') + 1));
+                 epoch);
     }
-    freeReplyObject(info);
 }
 
 /* The new owner hears of it first, for who else would serve the slot? */

@@ -44,10 +44,10 @@ struct script {
 
 /* A connection, in the child. */
 struct guest {
-    int socket; /* -1: none */
     struct node *node;
     char in[BUFFER_SIZE], out[BUFFER_SIZE];
     size_t in_len, out_len;
+    int socket; /* -1: none */
     bool closing;
 };
 
@@ -153,7 +153,7 @@ static bool listen_to(script *s, struct guest *g) {
     }
     g->in_len += (size_t)got;
     const char *at = g->in, *end = g->in + g->in_len, *next;
-    bytes words[WORDS];
+    bytes words[WORDS] = {{0}};
     long count;
     while (!g->closing && at < end
            && (next = read_command(at, end, words, &count))) {

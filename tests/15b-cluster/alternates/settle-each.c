@@ -25,7 +25,7 @@ struct node {
 
 struct cluster {
     struct node *nodes;
-    struct node *owner[CLUSTER_SLOTS]; /* NULL: not known */
+    struct node *owner[CLUSTER_SLOTS]; /* or anybody, if it is not known */
     struct node *suspect;              /* failed: ask others for the map */
     redisReply *lent;
     cluster_options options;
@@ -144,21 +144,16 @@ static status append(cluster *c, struct node *n, const bytes *words,
                : drop(c, n, STATUS_NO_MEMORY);
 }
 
-static status next_reply(cluster *c, struct node *n, redisReply **reply) {
-    void *got = NULL;
-    if (!n->context) {
-        return n->fault;
-    }
-    if (redisGetReply(n->context, &got) == REDIS_OK) {
-        *reply = got;
-        return STATUS_OK;
+/* Returns: NULL without an answer, and the node's fault says why. */
+static redisReply *next_reply(cluster *c, struct node *n) {
+    void *reply = NULL;
+    if (!n->context || redisGetReply(n->context, &reply) == REDIS_OK) {
+        return reply;
     }
     bool late = n->context->err == REDIS_ERR_IO && errno == EAGAIN;
     bool full = n->context->err == REDIS_ERR_OOM;
-    return drop(c, n,
-                late   ? STATUS_TIMEOUT
-                : full ? STATUS_NO_MEMORY
-                       : STATUS_LOST);
+    drop(c, n, late ? STATUS_TIMEOUT : full ? STATUS_NO_MEMORY : STATUS_LOST);
+    return NULL;
 }
 
 /* -- the map -------------------------------------------------------------- */
@@ -187,7 +182,10 @@ static bool is_map(const redisReply *map) {
 
 static status learn(cluster *c, const struct node *speaker,
                     const redisReply *map) {
-    struct node *owner[CLUSTER_SLOTS] = {NULL};
+    struct node *owner[CLUSTER_SLOTS];
+    for (size_t s = 0; s < CLUSTER_SLOTS; s++) {
+        owner[s] = c->nodes; /* anybody redirects us */
+    }
     for (size_t i = 0; i < map->elements; i++) {
         redisReply **e = map->element[i]->element;
         const redisReply *host = e[2]->element[0];
@@ -208,14 +206,15 @@ static status learn(cluster *c, const struct node *speaker,
 
 static status ask_for_map(cluster *c, struct node *n) {
     bytes words[] = {bytes_of("CLUSTER"), bytes_of("SLOTS")};
-    redisReply *map = NULL;
-    status s = call(c, n);
-    s = s == STATUS_OK ? append(c, n, words, 2) : s;
-    s = s == STATUS_OK ? next_reply(c, n, &map) : s;
-    if (s == STATUS_OK) {
-        s = is_map(map) ? learn(c, n, map)
-                        : say(c, STATUS_BACKEND, "a node without a map");
+    if (call(c, n) != STATUS_OK || append(c, n, words, 2) != STATUS_OK) {
+        return n->fault;
     }
+    redisReply *map = next_reply(c, n);
+    if (!map) {
+        return n->fault;
+    }
+    status s = is_map(map) ? learn(c, n, map)
+                           : say(c, STATUS_BACKEND, "a node without a map");
     freeReplyObject(map);
     return s;
 }
@@ -231,10 +230,6 @@ static status load_map(cluster *c, struct node *last) {
         c->suspect = NULL;
     }
     return s;
-}
-
-static struct node *owner_of(cluster *c, unsigned slot) {
-    return c->owner[slot] ? c->owner[slot] : c->nodes;
 }
 
 /* -- one question --------------------------------------------------------- */
@@ -263,20 +258,18 @@ static struct node *target(cluster *c, const redisReply *r,
     return n;
 }
 
-static status ask_node(cluster *c, struct node *n, const struct question *q,
-                       bool asking, bool *sent, redisReply **reply) {
+static redisReply *ask_node(cluster *c, struct node *n,
+                            const struct question *q, bool asking, bool *sent) {
     bytes word = bytes_of("ASKING");
-    redisReply *skipped = NULL;
     status s = call(c, n);
     s = s == STATUS_OK && asking ? append(c, n, &word, 1) : s;
     s = s == STATUS_OK ? append(c, n, q->words, q->count) : s;
     *sent = s == STATUS_OK;
     c->stats.commands += *sent;
     if (*sent && asking) {
-        s = next_reply(c, n, &skipped);
-        freeReplyObject(skipped);
+        freeReplyObject(next_reply(c, n));
     }
-    return s == STATUS_OK ? next_reply(c, n, reply) : s;
+    return *sent ? next_reply(c, n) : NULL;
 }
 
 static void sleep_ms(void *context, int64_t ms) {
@@ -294,11 +287,6 @@ static bool may_pause(cluster *c, int n) {
     c->stats.pauses++;
     c->options.pause(c->options.context, ms);
     return true;
-}
-
-static void forget(redisReply **reply) {
-    freeReplyObject(*reply);
-    *reply = NULL;
 }
 
 static bool is_passing(cluster *c, const redisReply *r) {
@@ -320,46 +308,50 @@ static void follow(cluster *c, unsigned slot, struct node *to, bool asking) {
     }
 }
 
-/* Asks until there is an answer; n and *reply may be those of a pipeline. */
-static status ask(cluster *c, const struct question *q, struct node *n,
-                  redisReply **reply) {
+/* Asks until there is an answer; n and r may be those of a pipeline.
+ * Returns: the answer, which the caller frees; or NULL, and *why. */
+static redisReply *ask(cluster *c, const struct question *q, struct node *n,
+                       redisReply *r, status *why) {
     int redirects = 0, pauses = 0;
     bool asking = false;
     for (;;) { /* redirects and pauses are bounded */
         bool sent = true, full = false;
-        status s = *reply ? STATUS_OK : ask_node(c, n, q, asking, &sent, reply);
-        if (s == STATUS_NO_MEMORY
-            || (s != STATUS_OK && sent && !q->repeatable)) {
-            return s;
+        r = r ? r : ask_node(c, n, q, asking, &sent);
+        *why = r ? STATUS_BACKEND : n->fault;
+        if (*why == STATUS_NO_MEMORY || (!r && sent && !q->repeatable)) {
+            return NULL;
         }
-        struct node *to =
-            s == STATUS_OK ? target(c, *reply, n, q->slot, &full) : NULL;
+        struct node *to = r ? target(c, r, n, q->slot, &full) : NULL;
+        if (r && !to && !full && !is_passing(c, r)) {
+            return r;
+        }
+        asking = r && says(r, "ASK ");
+        freeReplyObject(r);
+        r = NULL;
         if (full) {
-            return say(c, STATUS_NO_MEMORY, "out of memory");
+            *why = say(c, STATUS_NO_MEMORY, "out of memory");
+            return NULL;
         }
         if (to && redirects++ < REDIRECTS) {
-            asking = says(*reply, "ASK ");
             follow(c, q->slot, to, asking);
             n = to;
-            forget(reply);
-            continue;
+        } else if (may_pause(c, pauses++)) {
+            load_map(c, n);
+            n = c->owner[q->slot];
+            asking = false;
+        } else {
+            *why = STATUS_BACKEND;
+            return NULL;
         }
-        if (s == STATUS_OK && !is_passing(c, *reply)) {
-            return STATUS_OK;
-        }
-        if (!may_pause(c, pauses++)) {
-            return STATUS_BACKEND;
-        }
-        forget(reply);
-        load_map(c, n);
-        n = owner_of(c, q->slot);
-        asking = false;
     }
 }
 
-static status judge(cluster *c, status s, const redisReply *r, int wanted) {
-    if (s != STATUS_OK || r->type == wanted) {
-        return s;
+static status judge(cluster *c, const redisReply *r, status why, int wanted) {
+    if (!r) {
+        return why;
+    }
+    if (r->type == wanted) {
+        return STATUS_OK;
     }
     if (r->type == REDIS_REPLY_NIL) {
         return STATUS_MISS;
@@ -379,9 +371,10 @@ static void begin(cluster *c) {
 static status ask_key(cluster *c, const bytes *words, int count,
                       bool repeatable, int wanted) {
     struct question q = {words, count, cluster_slot(words[1]), repeatable};
+    status why = STATUS_OK;
     begin(c);
-    status s = ask(c, &q, owner_of(c, q.slot), &c->lent);
-    return judge(c, s, c->lent, wanted);
+    c->lent = ask(c, &q, c->owner[q.slot], NULL, &why);
+    return judge(c, c->lent, why, wanted);
 }
 
 /* -- the lesson's functions ----------------------------------------------- */
@@ -461,7 +454,7 @@ static void send_gets(cluster *c, const bytes *keys, size_t n,
     }
     for (size_t i = 0; i < n; i++) {
         bytes words[] = {bytes_of("GET"), keys[i]};
-        struct node *node = asked[i] = owner_of(c, cluster_slot(keys[i]));
+        struct node *node = asked[i] = c->owner[cluster_slot(keys[i])];
         if (!node->tried) {
             node->tried = true;
             call(c, node);
@@ -476,14 +469,16 @@ static void send_gets(cluster *c, const bytes *keys, size_t n,
     }
 }
 
-/* Asks on where the pipeline has brought no answer. */
+/* Asks on where the pipeline has brought no answer, r, to one key. */
 static status settle(cluster *c, bytes key, struct node *asked,
-                     redisReply **reply) {
+                     redisReply **r) {
     bytes words[] = {bytes_of("GET"), key};
     struct question q = {words, 2, cluster_slot(key), true};
-    bool last = !*reply && c->options.retries < 0;
-    status s = last ? STATUS_BACKEND : ask(c, &q, asked, reply);
-    return judge(c, s, *reply, REDIS_REPLY_STRING);
+    status why = STATUS_BACKEND;
+    if (*r || c->options.retries > 0) {
+        *r = ask(c, &q, asked, *r, &why);
+    }
+    return judge(c, *r, why, REDIS_REPLY_STRING);
 }
 
 status cluster_get_many(cluster *c, const bytes *keys, size_t n,
@@ -501,13 +496,12 @@ status cluster_get_many(cluster *c, const bytes *keys, size_t n,
         size_t some = n - at < CLUSTER_WINDOW ? n - at : CLUSTER_WINDOW;
         send_gets(c, keys + at, some, asked);
         for (size_t i = 0; i < some; i++) {
-            replies[i] = NULL;
-            next_reply(c, asked[i], &replies[i]);
+            replies[i] = next_reply(c, asked[i]);
         }
         for (size_t i = 0; i < some; i++) {
             redisReply *r = replies[i];
             results[at + i] = settle(c, keys[at + i], asked[i], &r);
-            if (results[at + i] == STATUS_OK) {
+            if (r && results[at + i] == STATUS_OK) {
                 found(context, at + i, (bytes){r->str, r->len});
             }
             freeReplyObject(r);
