@@ -865,6 +865,11 @@ void crash_watch(const char *test_name) {
 void crash_unwatch(void) {
 }
 
+/* The worker's deadlines are the grader's own. */
+void crash_allow(unsigned seconds) {
+    (void)seconds;
+}
+
 void crash_ignore(void) {
 }
 
