@@ -150,7 +150,7 @@ lesson = $(filter $(present),$(call find,$*))
 source = lessons/$1/$(module-$1).c
 below = $(sort $(foreach n,$(needs-$1),$n $(call below,$n)))
 libs = $(sort $(foreach l,$1 $(call below,$1),$(libs-$l)))
-fixtures = $(sort $(fixtures-$1) $(if $(fixtures-$1),server))
+fixtures = $(sort $(fixtures-$1) $(if $(fixtures-$1),process))
 fixture-libs = $(sort $(foreach f,$(fixtures-$1),$(fixture-libs-$f)))
 # A command on a lesson that is not there ends in one clear line.
 check-lesson = $(if $(call lesson),,@sh tests/tools/no_lesson.sh '$*' \

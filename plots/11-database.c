@@ -14,7 +14,7 @@
 #include "users.h"
 
 #include "support/postgres.h"
-#include "support/server.h"
+#include "support/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,7 +171,7 @@ enum { TABLE = 100000, FIRST_TURNS = 400, HIT_TURNS = 20000 };
 typedef struct database {
     const char *name; /* also the start of the operations' names */
     db db;
-    server *directory;
+    process *directory;
     postgres *server;
 } database;
 
@@ -184,9 +184,9 @@ static void fill(database *d) {
 }
 
 static database begin_sqlite(const implementation *i) {
-    database d = {.name = "sqlite", .directory = server_create(NULL, NULL)};
+    database d = {.name = "sqlite", .directory = process_create(NULL, NULL)};
     char path[128];
-    snprintf(path, sizeof path, "%s/users.db", server_directory(d.directory));
+    snprintf(path, sizeof path, "%s/users.db", process_directory(d.directory));
     if (i->sqlite_open(path, 1000, &d.db) != STATUS_OK) {
         measure_die("%s: cannot be opened", path);
     }
@@ -212,7 +212,7 @@ static database begin_postgres(const implementation *i) {
 static void database_end(database *d) {
     d->db.close(d->db.self);
     if (d->directory) {
-        server_destroy(d->directory);
+        process_destroy(d->directory);
     }
     if (d->server) {
         postgres_stop(d->server);

@@ -8,7 +8,7 @@
 #include "support/heap.h"
 #include "support/model.h"
 #include "support/postgres.h"
-#include "support/server.h"
+#include "support/process.h"
 #include "support/work.h"
 
 #include <math.h>
@@ -529,7 +529,7 @@ TEST(without_memory_get_says_so, "P11", "11.2") {
 /* A place for one: a file in a directory of its own, or a database on the
  * server of the run. */
 struct place {
-    server *directory;
+    process *directory;
     char file[96];
     char *address;
 };
@@ -563,9 +563,9 @@ static struct place make_place(void) {
     if (on_postgres()) {
         p.address = postgres_database();
     } else {
-        p.directory = server_create(NULL, NULL);
+        p.directory = process_create(NULL, NULL);
         snprintf(p.file, sizeof p.file, "%s/test.db",
-                 server_directory(p.directory));
+                 process_directory(p.directory));
         make_file(p.file);
     }
     return p;
@@ -575,7 +575,7 @@ static void leave(struct place *p) {
     if (p->address) {
         postgres_drop(p->address);
     } else {
-        server_destroy(p->directory);
+        process_destroy(p->directory);
     }
 }
 

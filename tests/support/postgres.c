@@ -2,7 +2,7 @@
 #include "support/postgres.h"
 
 #include "support/check.h"
-#include "support/server.h"
+#include "support/process.h"
 
 #include <glob.h>
 #include <postgresql/libpq-fe.h>
@@ -15,7 +15,7 @@
 enum { PATH_SIZE = 128 };
 
 struct postgres {
-    server *server;
+    process *process;
     char program[PATH_SIZE];
     char data[PATH_SIZE];
     char address[PATH_SIZE];
@@ -57,29 +57,29 @@ static bool answers(const void *context) {
 }
 
 static void begin(postgres *p) {
-    const char *sockets = server_directory(p->server);
-    server_begin(p->server,
-                 (const char *[]){p->program,
-                                  "-D",
-                                  p->data,
-                                  "-k",
-                                  sockets,
-                                  "-c",
-                                  "listen_addresses=",
-                                  "-c",
-                                  "fsync=off",
-                                  "-c",
-                                  "full_page_writes=off",
-                                  "-c",
-                                  "autovacuum=off",
-                                  "-c",
-                                  "shared_buffers=16MB",
-                                  "-c",
-                                  "dynamic_shared_memory_type=mmap",
-                                  "-c",
-                                  "max_connections=40",
-                                  NULL},
-                 answers, p);
+    const char *sockets = process_directory(p->process);
+    process_begin(p->process,
+                  (const char *[]){p->program,
+                                   "-D",
+                                   p->data,
+                                   "-k",
+                                   sockets,
+                                   "-c",
+                                   "listen_addresses=",
+                                   "-c",
+                                   "fsync=off",
+                                   "-c",
+                                   "full_page_writes=off",
+                                   "-c",
+                                   "autovacuum=off",
+                                   "-c",
+                                   "shared_buffers=16MB",
+                                   "-c",
+                                   "dynamic_shared_memory_type=mmap",
+                                   "-c",
+                                   "max_connections=40",
+                                   NULL},
+                  answers, p);
 }
 
 /* SIGQUIT is PostgreSQL's way to end without tidying up its data; after
@@ -96,17 +96,17 @@ postgres *postgres_start(void) {
     }
     find_program("initdb", initdb);
     find_program("postgres", p->program);
-    p->server = server_create_unprivileged(p->program, "postgresql");
-    server_end_by(p->server, SIGQUIT);
-    const char *directory = server_directory(p->server);
+    p->process = process_create_unprivileged(p->program, "postgresql");
+    process_end_by(p->process, SIGQUIT);
+    const char *directory = process_directory(p->process);
     snprintf(p->data, PATH_SIZE, "%s/data", directory);
     snprintf(p->address, PATH_SIZE, "host=%s user=test dbname=postgres",
              directory);
     want_true(
-        server_run(p->server,
-                   (const char *[]){initdb, "-D", p->data, "-U", "test", "-A",
-                                    "trust", "-E", "UTF8", "--locale=C",
-                                    "--no-sync", "--no-instructions", NULL}),
+        process_run(p->process,
+                    (const char *[]){initdb, "-D", p->data, "-U", "test", "-A",
+                                     "trust", "-E", "UTF8", "--locale=C",
+                                     "--no-sync", "--no-instructions", NULL}),
         "make a PostgreSQL database with initdb",
         "this machine cannot run a server for the test");
     begin(p);
@@ -118,16 +118,16 @@ const char *postgres_address(const postgres *p) {
 }
 
 void postgres_kill(postgres *p) {
-    server_kill(p->server);
+    process_kill(p->process);
 }
 
 void postgres_restart(postgres *p) {
-    server_kill(p->server);
+    process_kill(p->process);
     begin(p);
 }
 
 void postgres_stop(postgres *p) {
-    server_destroy(p->server);
+    process_destroy(p->process);
     free(p);
 }
 

@@ -2,7 +2,7 @@
 #include "support/redis.h"
 
 #include "support/check.h"
-#include "support/server.h"
+#include "support/process.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 enum { ANSWER_SECONDS = 5, FIRST_PORT = 10000, PORTS = 10000, BUS = 10000 };
 
 struct redis {
-    server *server;
+    process *process;
     char path[96];
     char host_port[32];
     const char *port; /* the end of host_port */
@@ -86,24 +86,24 @@ static bool answers(const void *context) {
 }
 
 static void begin(redis *r) {
-    server_begin(r->server,
-                 (const char *[]){
-                     "redis-server", "--save", "", "--appendonly", "no",
-                     "--bind", "127.0.0.1", "--port", r->port, "--unixsocket",
-                     r->path, "--dir", server_directory(r->server),
-                     "--cluster-enabled", r->is_node ? "yes" : "no", NULL},
-                 answers, r);
+    process_begin(r->process,
+                  (const char *[]){
+                      "redis-server", "--save", "", "--appendonly", "no",
+                      "--bind", "127.0.0.1", "--port", r->port, "--unixsocket",
+                      r->path, "--dir", process_directory(r->process),
+                      "--cluster-enabled", r->is_node ? "yes" : "no", NULL},
+                  answers, r);
 }
 
 static redis *start_as(bool is_node) {
-    server *s = server_create("redis-server", "redis-server");
+    process *s = process_create("redis-server", "redis-server");
     redis *r = calloc(1, sizeof *r);
     if (!r) {
         abort();
     }
-    r->server = s;
+    r->process = s;
     r->is_node = is_node;
-    snprintf(r->path, sizeof r->path, "%s/redis.sock", server_directory(s));
+    snprintf(r->path, sizeof r->path, "%s/redis.sock", process_directory(s));
     choose_port(r);
     begin(r);
     return r;
@@ -126,25 +126,25 @@ const char *redis_host_port(const redis *r) {
 }
 
 void redis_stop(redis *r) {
-    server_destroy(r->server);
+    process_destroy(r->process);
     free(r);
 }
 
 void redis_kill(redis *r) {
-    server_kill(r->server);
+    process_kill(r->process);
 }
 
 void redis_restart(redis *r) {
-    server_kill(r->server);
+    process_kill(r->process);
     begin(r);
 }
 
 void redis_pause(redis *r) {
-    server_pause(r->server);
+    process_pause(r->process);
 }
 
 void redis_continue(redis *r) {
-    server_continue(r->server);
+    process_continue(r->process);
 }
 
 const char *redis_ask(const redis *r, const char *command) {

@@ -1,6 +1,6 @@
 /* Private servers: two child processes each, the program and a guardian of
  * its directory. */
-#include "support/server.h"
+#include "support/process.h"
 
 #include "support/check.h"
 
@@ -19,7 +19,7 @@
 
 enum { START_MS = 20000, DESCRIPTORS = 1024 };
 
-struct server {
+struct process {
     char directory[64];
     uid_t user;
     gid_t group;
@@ -60,12 +60,12 @@ static void close_from(int first, int but) {
 }
 
 /* Ends as soon as nobody holds the other end of the pipe: the test has called
- * server_destroy, or died, and the program with all of its own children is
+ * process_destroy, or died, and the program with all of its own children is
  * gone too. The other descriptors are closed so that nobody waits for us. An
  * interrupt at the terminal, or a signal to all processes of the run, must not
  * end us before our work. It ends as another program, so that Valgrind need
  * not judge what a copy of the test left behind. */
-static _Noreturn void guard(const server *s, int end) {
+static _Noreturn void guard(const process *s, int end) {
     setsid();
     signal(SIGTERM, SIG_IGN);
     close_from(0, end);
@@ -76,7 +76,7 @@ static _Noreturn void guard(const server *s, int end) {
     _exit(127);
 }
 
-static void begin_guardian(server *s) {
+static void begin_guardian(process *s) {
     int ends[2];
     must(pipe(ends) == 0, "make a pipe");
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
@@ -89,13 +89,13 @@ static void begin_guardian(server *s) {
     must(s->guardian > 0, "start a process");
 }
 
-static server *create(const char *program, const char *package, uid_t user,
-                      gid_t group) {
+static process *create(const char *program, const char *package, uid_t user,
+                       gid_t group) {
     if (program && !in_path(program)) {
         test_skip("%s is not installed: make doctor says how (package %s)",
                   program, package);
     }
-    server *s = calloc(1, sizeof *s);
+    process *s = calloc(1, sizeof *s);
     if (!s) {
         abort();
     }
@@ -110,13 +110,13 @@ static server *create(const char *program, const char *package, uid_t user,
     return s;
 }
 
-server *server_create(const char *program, const char *package) {
+process *process_create(const char *program, const char *package) {
     return create(program, package, getuid(), getgid());
 }
 
-server *server_create_unprivileged(const char *program, const char *package) {
+process *process_create_unprivileged(const char *program, const char *package) {
     if (getuid() != 0) {
-        return server_create(program, package);
+        return process_create(program, package);
     }
     const struct passwd *nobody = getpwnam("nobody");
     if (!nobody) {
@@ -126,16 +126,16 @@ server *server_create_unprivileged(const char *program, const char *package) {
     return create(program, package, nobody->pw_uid, nobody->pw_gid);
 }
 
-void server_end_by(server *s, int signal_number) {
+void process_end_by(process *s, int signal_number) {
     s->end_signal = signal_number;
 }
 
-const char *server_directory(const server *s) {
+const char *process_directory(const process *s) {
     return s->directory;
 }
 
 /* In a new process, which becomes the program. */
-static _Noreturn void become(const server *s, const char *const argv[],
+static _Noreturn void become(const process *s, const char *const argv[],
                              pid_t parent) {
     prctl(PR_SET_PDEATHSIG, s->end_signal);
     setsid(); /* who kills all processes of the run leaves this one to us */
@@ -162,7 +162,7 @@ static _Noreturn void become(const server *s, const char *const argv[],
     _exit(127);
 }
 
-static pid_t start(const server *s, const char *const argv[]) {
+static pid_t start(const process *s, const char *const argv[]) {
     pid_t parent = getpid();
     pid_t child = fork();
     if (child == 0) {
@@ -172,7 +172,7 @@ static pid_t start(const server *s, const char *const argv[]) {
     return child;
 }
 
-bool server_run(server *s, const char *const argv[]) {
+bool process_run(process *s, const char *const argv[]) {
     int how;
     unsigned left_seconds = alarm(0);
     pid_t child = start(s, argv);
@@ -182,8 +182,8 @@ bool server_run(server *s, const char *const argv[]) {
     return ended;
 }
 
-void server_begin(server *s, const char *const argv[],
-                  bool (*answers)(const void *context), const void *context) {
+void process_begin(process *s, const char *const argv[],
+                   bool (*answers)(const void *context), const void *context) {
     const char *did = text("start %s, wait until it answers", argv[0]);
     unsigned left_seconds = alarm(0);
     s->program = start(s, argv);
@@ -195,7 +195,7 @@ void server_begin(server *s, const char *const argv[],
     alarm(left_seconds);
 }
 
-void server_kill(server *s) {
+void process_kill(process *s) {
     if (s->program > 0) {
         kill(s->program, s->end_signal);
         waitpid(s->program, NULL, 0);
@@ -203,17 +203,17 @@ void server_kill(server *s) {
     }
 }
 
-void server_pause(server *s) {
+void process_pause(process *s) {
     kill(s->program, SIGSTOP);
     waitpid(s->program, NULL, WUNTRACED);
 }
 
-void server_continue(server *s) {
+void process_continue(process *s) {
     kill(s->program, SIGCONT);
 }
 
-void server_destroy(server *s) {
-    server_kill(s);
+void process_destroy(process *s) {
+    process_kill(s);
     close(s->life);
     waitpid(s->guardian, NULL, 0);
     free(s);
