@@ -46,7 +46,8 @@
  * [P8] A get whose answer did not come, or not in time, is tried again in the
  *      same way; a set or a delete that may have been received is not, and the
  *      caller decides. So nothing is carried out twice. A connection that ended
- *      between two calls is replaced before anything is sent.
+ *      between two calls is replaced before anything is sent, and one on which
+ *      an answer is late before anything else: that answer is nobody's.
  * [P9] get_many sends to all nodes before it waits for the first answer, one
  *      pipeline for each; it tells the values in the order of the keys, and
  *      gives every key the answer to its own question, also while slots move.

@@ -632,6 +632,29 @@ TEST(a_get_without_its_answer_is_asked_again, "P8", "15b.5") {
     script_stop(s);
 }
 
+TEST(a_late_answer_is_nobodys, "P8", "15b.5") {
+    script *s = nodes();
+    cluster_options o = hasty();
+    o.timeout_ms = SHORT_MS;
+    cluster *c = client(s, o);
+    bytes value;
+    script_say(s, 0, "$4\r\nlate\r\n" SCRIPT_LATE);
+    want_status(cluster_get(c, bytes_of(OF_0), &value), STATUS_BACKEND,
+                "get, without pauses; the node does not answer in time",
+                "without pauses there is no second attempt");
+    want_value(c, "hello", "hello",
+               "the answer comes while another key of that node is asked for",
+               "it was meant for the question that was given up: close the "
+               "connection with that question, and no answer can be late");
+    script_say(s, 1, ":1\r\n" SCRIPT_LATE);
+    want_status(cluster_delete(c, bytes_of(OF_1)), STATUS_TIMEOUT,
+                "delete; the node does not answer in time", "say so");
+    want_value(c, "g", "g", "get another key of that node",
+               "as before: a set or delete may be answered late too");
+    cluster_destroy(c);
+    script_stop(s);
+}
+
 TEST(a_set_is_never_carried_out_twice, "P8", "15b.5") {
     script *s = nodes();
     struct pauses p = {.count = 0};
@@ -846,6 +869,27 @@ TEST(every_key_gets_the_answer_to_its_own_question, "P9", "15b.6") {
     want_text(t.values, "1=hello 2=c 4=a 5=bar ", "the same: what was told",
               "values are told in the order of the keys, when all have come");
     want_int(p.count, 1, "the same: pauses", "for TRYAGAIN, once");
+    cluster_destroy(c);
+    script_stop(s);
+}
+
+TEST(a_late_answer_is_no_later_keys, "P9", "15b.6") {
+    script *s = nodes();
+    struct pauses p = {.count = 0};
+    cluster_options o = pausing(&p);
+    o.timeout_ms = SHORT_MS;
+    cluster *c = client(s, o);
+    const bytes keys[] = {bytes_of(OF_0), bytes_of(OF_2), bytes_of("hello")};
+    status results[3];
+    struct told t = nothing(keys);
+    script_say(s, 0, "$1\r\nb\r\n");
+    script_say(s, 0, "$4\r\nlate\r\n" SCRIPT_LATE);
+    cluster_get_many(c, keys, 3, take, &t, results);
+    want_text(t.values, "0=b 1=a 2=hello ",
+              "get_many; node 0 answers one of its two keys in time, and the "
+              "other too late: what was told",
+              "after a late answer the connection is closed, and what has no "
+              "answer is asked again on a new one");
     cluster_destroy(c);
     script_stop(s);
 }

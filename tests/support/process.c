@@ -182,17 +182,28 @@ bool process_run(process *s, const char *const argv[]) {
     return ended;
 }
 
+bool process_begins(process *s, const char *const argv[],
+                    bool (*answers)(const void *context), const void *context) {
+    unsigned left_seconds = alarm(0);
+    bool ended = false, ready = false;
+    s->program = start(s, argv);
+    for (int ms = 0; ms < START_MS && !ready && !ended; ms++) {
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        ended = waitpid(s->program, NULL, WNOHANG) != 0;
+        ready = !ended && answers(context);
+    }
+    must(ready || ended, text("start %s, wait until it answers", argv[0]));
+    if (ended) {
+        s->program = 0;
+    }
+    alarm(left_seconds);
+    return ready;
+}
+
 void process_begin(process *s, const char *const argv[],
                    bool (*answers)(const void *context), const void *context) {
-    const char *did = text("start %s, wait until it answers", argv[0]);
-    unsigned left_seconds = alarm(0);
-    s->program = start(s, argv);
-    for (int ms = 0; ms < START_MS && !answers(context); ms++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        must(waitpid(s->program, NULL, WNOHANG) == 0, did);
-    }
-    must(answers(context), did);
-    alarm(left_seconds);
+    must(process_begins(s, argv, answers, context),
+         text("start %s, wait until it answers", argv[0]));
 }
 
 void process_kill(process *s) {

@@ -40,6 +40,11 @@ bool process_run(process *s, const char *const argv[]);
 void process_begin(process *s, const char *const argv[],
                    bool (*answers)(const void *context), const void *context);
 
+/* The same, for a program that may end instead, since its port was taken, say.
+ * Returns: false if it has ended by itself; then it may begin again. */
+bool process_begins(process *s, const char *const argv[],
+                    bool (*answers)(const void *context), const void *context);
+
 /* Kills the program as a crash would, and waits until it is gone.
  * Without effect when it does not run. */
 void process_kill(process *s);

@@ -5,6 +5,7 @@
 #include "support/process.h"
 
 #include <netinet/in.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +14,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ANSWER_SECONDS = 5, FIRST_PORT = 10000, PORTS = 10000, BUS = 10000 };
+enum { ANSWER_SECONDS = 5, ATTEMPTS = 8 };
+enum { FIRST_PORT = 10000, PORTS = 10000, BUS = 10000 };
+
+#define CLAIM "workbook-port-"
 
 struct redis {
     process *process;
     char path[96];
     char host_port[32];
     const char *port; /* the end of host_port */
+    int at;           /* the same, less FIRST_PORT; -1: none yet */
+    int claim;        /* a socket that keeps other tests from the port */
     bool is_node;
 };
 
@@ -33,16 +39,46 @@ static bool is_free(int port) {
     return !taken;
 }
 
-/* The kernel gives out ports from 32768 on. Ours lie below, and each process
- * looks from a place of its own, so nobody takes the port before Redis does. A
- * node of a cluster takes a second one for its bus. */
+/* A port is ours as long as we hold a socket of its name, in the namespace
+ * that Linux keeps beside the file system: one process can have it, it is gone
+ * when that process is, and it is seen from where the port itself is.
+ * Returns: the socket; -1: somebody else's server has the port, or will. */
+static int claim(int port) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int len = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "%s%d",
+                       CLAIM, port);
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t size =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    if (s >= 0 && bind(s, (struct sockaddr *)&name, size) != 0) {
+        close(s);
+        s = -1;
+    }
+    return s;
+}
+
+/* Claims a port that nobody else has, and its bus. */
+static bool claim_free(redis *r, int at) {
+    r->claim = claim(FIRST_PORT + at);
+    if (r->claim >= 0
+        && !(is_free(FIRST_PORT + at) && is_free(FIRST_PORT + at + BUS))) {
+        close(r->claim);
+        r->claim = -1;
+    }
+    return r->claim >= 0;
+}
+
+/* The kernel gives out ports from 32768 on, and ours lie below; each process
+ * looks from a place of its own, or from behind the port that it had before. A
+ * node of a cluster takes a second port for its bus. */
 static void choose_port(redis *r) {
-    int at = (int)(getpid() % PORTS), tried = 0;
-    while (tried < PORTS
-           && !(is_free(FIRST_PORT + at) && is_free(FIRST_PORT + at + BUS))) {
+    int at = r->at < 0 ? (int)(getpid() % PORTS) : (r->at + 1) % PORTS;
+    int tried = 1;
+    while (!claim_free(r, at) && tried < PORTS) {
         at = (at + 1) % PORTS;
         tried++;
     }
+    r->at = at;
     snprintf(r->host_port, sizeof r->host_port, "127.0.0.1:%d",
              FIRST_PORT + at);
     r->port = strchr(r->host_port, ':') + 1;
@@ -85,14 +121,28 @@ static bool answers(const void *context) {
     return strcmp(line, "+PONG") == 0;
 }
 
-static void begin(redis *r) {
-    process_begin(r->process,
-                  (const char *[]){
-                      "redis-server", "--save", "", "--appendonly", "no",
-                      "--bind", "127.0.0.1", "--port", r->port, "--unixsocket",
-                      r->path, "--dir", process_directory(r->process),
-                      "--cluster-enabled", r->is_node ? "yes" : "no", NULL},
-                  answers, r);
+/* Returns: false if the server has ended at once. */
+static bool begins(redis *r) {
+    return process_begins(
+        r->process,
+        (const char *[]){"redis-server", "--save", "", "--appendonly", "no",
+                         "--bind", "127.0.0.1", "--port", r->port,
+                         "--unixsocket", r->path, "--dir",
+                         process_directory(r->process), "--cluster-enabled",
+                         r->is_node ? "yes" : "no", NULL},
+        answers, r);
+}
+
+/* Who knows nothing of claims may have taken the port since we looked: then
+ * the server ends at once, and the next port will do. */
+static void begin_somewhere(redis *r) {
+    choose_port(r);
+    for (int attempt = 1; !begins(r); attempt++) {
+        want_true(attempt < ATTEMPTS, "start redis-server on a free port",
+                  "this machine cannot run a server for the test");
+        close(r->claim);
+        choose_port(r);
+    }
 }
 
 static redis *start_as(bool is_node) {
@@ -103,9 +153,9 @@ static redis *start_as(bool is_node) {
     }
     r->process = s;
     r->is_node = is_node;
+    r->at = -1;
     snprintf(r->path, sizeof r->path, "%s/redis.sock", process_directory(s));
-    choose_port(r);
-    begin(r);
+    begin_somewhere(r);
     return r;
 }
 
@@ -127,6 +177,7 @@ const char *redis_host_port(const redis *r) {
 
 void redis_stop(redis *r) {
     process_destroy(r->process);
+    close(r->claim);
     free(r);
 }
 
@@ -136,7 +187,8 @@ void redis_kill(redis *r) {
 
 void redis_restart(redis *r) {
     process_kill(r->process);
-    begin(r);
+    want_true(begins(r), "restart redis-server on its port",
+              "this machine cannot run a server for the test");
 }
 
 void redis_pause(redis *r) {

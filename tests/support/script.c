@@ -47,7 +47,8 @@ struct guest {
     struct node *node;
     char in[BUFFER_SIZE], out[BUFFER_SIZE];
     size_t in_len, out_len;
-    int socket; /* -1: none */
+    char late[LINE_SIZE]; /* an answer that the guest has to wait for */
+    int socket;           /* -1: none */
     bool closing;
 };
 
@@ -106,7 +107,11 @@ static void put_text(struct guest *g, const char *text) {
 }
 
 static void put_script(struct guest *g, const char *line) {
-    size_t len = strcspn(line, SCRIPT_CLOSE SCRIPT_SILENCE);
+    size_t len = strcspn(line, SCRIPT_CLOSE SCRIPT_SILENCE SCRIPT_LATE);
+    if (line[len] == SCRIPT_LATE[0]) {
+        snprintf(g->late, sizeof g->late, "%.*s", (int)len, line);
+        return;
+    }
     put(g, line, len);
     g->closing = line[len] == SCRIPT_CLOSE[0];
 }
@@ -126,6 +131,8 @@ static void be_friendly(struct guest *g, const bytes *words) {
 
 static void answer(script *s, struct guest *g, const bytes *words, long count) {
     struct node *n = g->node;
+    put_text(g, g->late);
+    g->late[0] = '\0';
     if (bytes_equal(words[0], bytes_of("CLUSTER"))) {
         n->maps++;
         put_text(g, s->map);
@@ -187,6 +194,7 @@ static void welcome(struct guest guests[GUESTS], struct node *n) {
             guests[i].node = n;
             guests[i].in_len = guests[i].out_len = 0;
             guests[i].closing = false;
+            guests[i].late[0] = '\0';
             return;
         }
     }
@@ -250,9 +258,12 @@ script *script_start(void) {
         begin_listening(&s->nodes[i]);
     }
     script_map(s, script_thirds(s, 0, 1, 2));
-    pid_t child = fork();
+    pid_t parent = getpid(), child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent) { /* it died before the line above */
+            _exit(1);
+        }
         serve(s);
     }
     for (int i = 0; i < SCRIPT_NODES; i++) {

@@ -14,9 +14,11 @@
 enum { SCRIPT_NODES = 3 };
 
 /* Behind an answer, or in place of one: the connection is closed; there is no
- * answer, and the connection stays. */
+ * answer, and the connection stays; the answer comes too late, when the next
+ * command has been heard on the same connection, and before that one's own. */
 #define SCRIPT_CLOSE "\x04"
 #define SCRIPT_SILENCE "\x05"
+#define SCRIPT_LATE "\x06"
 
 typedef struct script script;
 
