@@ -114,7 +114,7 @@ INCLUDE := -Ilessons -Itests $(patsubst %/,-I%,$(wildcard lessons/[01]*/))
 #   check  Criterion, a process for each test       plain  one process, for
 #   asan   plain, with Address- and UBSan                  Valgrind
 #   tsan   plain, with ThreadSanitizer              fast   -O2, for benches
-#   grade  a process for each test, without Criterion: for the grader
+#   grade  a process for each test, without Criterion: for mutants, the grader
 B := build/$(notdir $(CC))
 tools := sh tests/tools
 flags-check := -O1 -gdwarf-4 -fno-omit-frame-pointer
@@ -172,16 +172,18 @@ endef
 run-lesson = $(firstword $(subst /, ,$1))
 which = $(patsubst $(call run-lesson,$1)/%,%,$1)
 # The object of one implementation: build folder, lesson, which.
-object = $(1:%/plain=%/check)/$(strip \
+implementations = $(patsubst %/plain,%/check,$(1:%/grade=%/check))
+object = $(call implementations,$1)/$(strip \
     $(if $(filter solution,$3),solutions/$2/$(module-$2),\
     $(if $(filter lesson mine,$3),lessons/$2/$(module-$2),\
     $(if $(filter mutants/%,$3),build/mutants/$2/$(notdir $3),tests/$2/$3)))).o
 below-which = $(if $(filter mine,$1),lesson,solution)
-given = $(foreach g,$(given-$2),$(1:%/plain=%/check)/lessons/$2/$g.o)
+given = $(foreach g,$(given-$2),$(call implementations,$1)/lessons/$2/$g.o)
 code-objects = $(call object,$1,$2,$3) $(call given,$1,$2) \
     $(foreach l,$(call below,$2),\
     $(call object,$1,$l,$(call below-which,$3)) $(call given,$1,$l))
-runner = runner_$(if $(filter %/check,$1),criterion,plain)
+runner = $(if $(filter %/check,$1),runner_criterion report,\
+    $(if $(filter %/grade,$1),runner_fork report,runner_plain))
 parts = $(call code-objects,$1,$(call run-lesson,$2),$(call which,$2)) \
     $1/tests/$(call run-lesson,$2)/test.o \
     $(patsubst %,$1/tests/support/%.o,$(support) \
@@ -197,7 +199,7 @@ endef
 
 compilers := $(sort $(notdir $(CC)) gcc clang)
 $(foreach c,$(compilers),$(foreach m,$(modes),$(eval $(call compile,$c,$m))))
-$(foreach c,$(compilers),$(foreach m,check plain asan tsan,\
+$(foreach c,$(compilers),$(foreach m,check plain asan tsan grade,\
     $(eval $(call program,$c,$m))))
 
 # A lesson as a shared object, for the benches; and a bench.
@@ -364,7 +366,10 @@ test-%: $$(call proofs-of,$$(lesson)) .force ## the same for one lesson
 	@$(tools)/summary.sh $(filter build/proof/%,$^)
 
 # build/proof/LESSON/WHICH.COMPILER.HOW runs WHICH as built by COMPILER in HOW.
-prove = $(tools)/prove.sh $1 $@ $(call run-lesson,$*)
+# Tests that wait, for servers or for threads that they stop, leave room for
+# more of them at once.
+jobs = $(if $(fixtures-$1)$(watched-$1),6,2)
+prove = TEST_JOBS=$(call jobs,$(call run-lesson,$*)) $(tools)/prove.sh $1 $@ $(call run-lesson,$*)
 # HOW@NAME does it with DB=NAME.
 how-mode = $(or $(filter-out valgrind helgrind,$(firstword $(subst @, ,$1))),plain)
 define proof-rules
@@ -375,7 +380,7 @@ endef
 $(foreach c,gcc clang,$(foreach h,check asan tsan valgrind helgrind check@postgres asan@postgres,\
     $(eval $(call proof-rules,$c,$h))))
 
-build/proof/%/repeat: build/gcc/check/run/%/solution tests/tools/prove.sh
+build/proof/%/repeat: build/gcc/grade/run/%/solution tests/tools/prove.sh
 	@$(call prove,repeat) $<
 
 build/proof/%/demo: build/gcc/fast/demo/%/solution tests/%/transcript.txt tests/tools/prove.sh
@@ -384,7 +389,7 @@ build/proof/%/demo: build/gcc/fast/demo/%/solution tests/%/transcript.txt tests/
 build/proof/%/agree: $$(wildcard lessons/$$*/* tests/$$*/* solutions/$$*/*) tests/tools/agree.awk
 	@$(call prove,agree) $(module-$*)
 
-build/proof/%/mutants: $$(foreach m,$$(call mutants,$$*),build/gcc/check/run/$$*/mutants/$$m) tests/%/signatures.tsv
+build/proof/%/mutants: $$(foreach m,$$(call mutants,$$*),build/gcc/grade/run/$$*/mutants/$$m) tests/%/signatures.tsv
 	@$(call prove,mutants) $(filter build/gcc/%,$^)
 
 build/proof/faults: build/gcc/check/run/faults/alternates/faulty tests/faults/expected.tsv tests/tools/prove.sh

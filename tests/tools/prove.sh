@@ -11,6 +11,7 @@ tools=$(dirname "$0")
 scratch=$result.d
 mkdir -p "$scratch"
 export TEST_SECONDS=10 # proofs run side by side, on machines of any speed
+jobs=${TEST_JOBS:-1}
 
 # ok WHETHER WHAT [WHY]
 ok() {
@@ -21,12 +22,25 @@ ok() {
     fi
 }
 
-# Runs a Criterion program; its report is in $scratch/report.tsv.
+# Runs a program with a process for each test, several at once; its report is
+# in $scratch/report.tsv.
 run_tests() {
     rm -f "$scratch/report.tsv" "$scratch/events"
     TEST_REPORT=$scratch/report.tsv TEST_EVENTS=$scratch/events \
-        timeout -s KILL 120 "$1" --quiet -j1 < /dev/null > "$scratch/log" 2>&1
+        timeout -s KILL 120 "$1" --quiet "-j$jobs" \
+        < /dev/null > "$scratch/log" 2>&1
     touch "$scratch/report.tsv"
+}
+
+# Runs such programs, several at once and each with one test at a time; the
+# report of each is in $scratch, by its name.
+run_each() {
+    printf '%s\n' "$@" | xargs -P "$jobs" -I '{}' sh -c '
+        out=$2/$(basename "$1")
+        rm -f "$out.tsv" "$out.events"
+        TEST_REPORT=$out.tsv TEST_EVENTS=$out.events \
+            timeout -s KILL 120 "$1" < /dev/null > "$out.log" 2>&1
+        touch "$out.tsv"' run '{}' "$scratch"
 }
 
 not_ok_tests() {
@@ -124,11 +138,12 @@ prove_agree() {
 # what is as written down.
 prove_mutants() {
     table=build/proof/$lesson/signatures.tsv
+    run_each "$@"
     printf '# mutant\tmisconception\ttests that it fails\n' > "$table"
     for program; do
         name=$(basename "$program")
-        run_tests "$program"
-        failing=$(sort -t '	' -k 2n "$scratch/report.tsv" | awk -F '\t' \
+        report=$scratch/$name.tsv
+        failing=$(sort -t '	' -k 2n "$report" | awk -F '\t' \
             '$1 != "done" && $5 != "OK" { printf "%s%s", sep, $1; sep = " " }')
         what=$(sed -n '1s/^Misconception: *//p' "tests/$lesson/mutants/$name.patch")
         printf '%s\t%s\t%s\n' "$name" "$what" "$failing" >> "$table"
@@ -137,7 +152,7 @@ prove_mutants() {
     done
     [ $# -ge 8 ]
     ok $? "there are at least 8 mutants" "only $#"
-    cut -f 1 "$scratch/report.tsv" | grep -v '^done' | while read -r name; do
+    cut -f 1 "$report" | grep -v '^done' | while read -r name; do
         cut -f 3 "$table" | tr ' ' '\n' | grep -qx "$name" || printf '%s ' "$name"
     done > "$scratch/idle"
     [ ! -s "$scratch/idle" ]
