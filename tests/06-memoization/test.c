@@ -261,6 +261,14 @@ static status big_fibonacci(void *context, memo *m, bytes argument,
     return STATUS_OK;
 }
 
+static size_t live_bigs(void) {
+    size_t live = 0;
+    for (size_t i = 0; i < bigs_used; i++) {
+        live += bigs[i].live;
+    }
+    return live;
+}
+
 static mpz_srcptr number_of(const memo_result *result) {
     return ((const big *)memo_value(result))->number;
 }
@@ -1250,6 +1258,9 @@ TEST(fibonacci_10000_is_right_to_the_last_digit, "P4", "6.6") {
     mpz_clear(right);
     want_true(same, text("%s, compare with mpz_fib_ui(%lu)", did, n),
               "some result is given out for another argument");
+    want_int(live_bigs(), n + 1, text("%s, count the results that live", did),
+             "the memo, which has room for all, is a holder of each: a release "
+             "by others must not end one");
     memo_release(result);
     memo_destroy(m);
 }

@@ -64,8 +64,7 @@ static void put_test(struct criterion_test_stats *stats) {
     switch (stats->test_status) {
     case CR_STATUS_PASSED: report_test(t, "OK  "); break;
     case CR_STATUS_SKIPPED:
-        report_test(t,
-                    text("SKIP  %s", stats->message ? stats->message : ""));
+        report_test(t, text("SKIP  %s", stats->message ? stats->message : ""));
         break;
     default: report_test(t, failed_message(stats));
     }
