@@ -48,9 +48,9 @@
  *      oldest after the newest, and stays where it removed one.
  * [P7] S3-FIFO: on a miss room is made first, then the object comes into the
  *      main queue if its name is among the ghosts, else into the small queue,
- *      with no hits yet. The small queue gives while it holds a tenth of the
- *      capacity or more, else the main queue; who has nobody to give leaves it
- *      to the other. Whoever was hit twice or more in the small queue moves on
+ *      with no hits yet. Which queue gives is decided once, before anybody
+ *      moves: the small one if it holds a tenth of the capacity or more, else
+ *      the main one; who has nobody to give leaves it to the other. Whoever was hit twice or more in the small queue moves on
  *      to the main queue at its end and takes its hits along; the next one goes
  *      and leaves a ghost. In the main queue each hit, up to three in all, is
  *      worth one more round.
