@@ -165,6 +165,9 @@ define compile
 build/$1/$2/%.o: %.c | build/packages/tests
 	@mkdir -p $$(@D)
 	$$Q$$(call cc,$1,$2)
+# In a handout the solutions are there as objects only.
+build/$1/$2/solutions/%.o: solutions/%.$2.o
+	@mkdir -p $$(@D) && cp $$< $$@
 endef
 
 # A test program: build/gcc/MODE/run/LESSON/WHICH, where WHICH is lesson (the
@@ -477,10 +480,19 @@ build/proof/%/grade: $$(call grade-parts,$$*) $$(wildcard solutions/$$*/*.c test
 build/proof/attacks: $(call grade-parts,01-introduction) $(wildcard tests/grade/attacks/* tests/grade/*.py)
 	@python3 tests/grade/grade.py --root . --class $@.d --lessons 01-introduction:kv --prove attacks && mv $@.d/lines $@ && printf . >&2
 
+# A workbook for students: the solutions as objects only.
+handout-objects = $(foreach l,$(present),$(foreach m,check fast,$(call object,build/gcc/$m,$l,solution))) \
+    $(sort $(foreach t,$(filter $(present),$(threaded)),$(foreach l,$(call below,$t),$(call object,build/gcc/tsan,$l,solution))))
+handout: $(handout-objects) ## a workbook for students, without solutions: make handout DIR=folder
+	@$(if $(DIR),,echo 'Say where: make handout DIR=folder' >&2; exit 2)
+	@sh tests/grade/handout.sh '$(DIR)' $^ && echo 'The workbook for students is in $(DIR)'
+handout-check: $(handout-objects) ## prove that its lessons work, and that nothing leaks from it
+	@sh tests/grade/handout_check.sh $^
+
 check: build/packages/check+proof+bench ## layout, lint, and texts against code
 	@$(tools)/check.sh $(STD) -D_GNU_SOURCE $(INCLUDE)
 
 .force:
-.PHONY: .force grade grade-parts dashboard doctor help clean test signatures plots check
+.PHONY: .force grade grade-parts handout handout-check dashboard doctor help clean test signatures plots check
 
 -include $(wildcard build/gcc/grade/*/*/*.d build/gcc/grade/*/*/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

@@ -65,5 +65,8 @@ echo "Lesson $n is green. You have learned:"
 sed -n '/^## You will learn/,/^## The slide/s/^- /  - /p' \
     "lessons/$lesson/README.md"
 echo
-echo "See it: make demo-$n, make plot-$n. Compare: make diff-$n."
+compare=
+[ ! -f "solutions/$lesson/$(basename "$source")" ] ||
+    compare=" Compare: make diff-$n."
+echo "See it: make demo-$n, make plot-$n.$compare"
 sh "$here/dashboard.sh" --next

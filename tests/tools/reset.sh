@@ -14,4 +14,5 @@ if [ -f "$2" ]; then
 fi
 cp "$stub" "$2.new"
 mv "$2.new" "$2"
+rm -f "build/state/$1" "build/state/$1-on-mine" # what make and bench go by
 echo "$2 is the stub again."
