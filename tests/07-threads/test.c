@@ -623,10 +623,11 @@ static void settle(hand *h) {
 }
 #endif
 
-/* Waits until what was loaded is kept, as the only entry, and its thread has no more to do. */
+/* Waits until what was loaded is kept, as the only entry, and its thread has no
+ * more to do. */
 static void be_kept(shared *s, hand *loader) {
     int64_t late = now_ms() + patience_ms();
-    while (shared_statistics(s).entries == 0 && now_ms() < late) {
+    while (statistics(s).entries == 0 && now_ms() < late) {
     }
     settle(loader);
 }
@@ -1634,6 +1635,9 @@ TEST(a_load_that_ends_with_the_time_is_no_timeout, "P10", "7.7") {
     bool stopped = be_stopped(waiter);
     let_go(from);
     be_kept(s, loader);
+    if (!stopped) { /* it has waited for the load, whatever its time */
+        be_stopped(waiter);
+    }
     go_on(waiter);
     const call *c = end(waiter, did, LEFT_LOCKED);
     if (stopped) {
