@@ -49,6 +49,7 @@ libs-12-api := -lcurl -ljansson
 libs-13-benchmarking := -lm
 libs-14-best-practices := -lxxhash -ljansson -lm
 libs-15b-cluster := -lhiredis
+libs-leftovers := -lpq
 
 # Code that a lesson is given beside its header (lessons/LESSON/NAME.c).
 given-11-database := db_sqlite db_postgres
@@ -66,6 +67,7 @@ fixtures-10-layers := redis
 fixtures-11-database := postgres
 fixtures-12-api := http
 fixtures-15b-cluster := cluster redis script
+fixtures-leftovers := http postgres redis script
 fixture-libs-http := -lmicrohttpd
 
 # What a lesson's tests watch beside the heap (tests/support/NAME.c), and the
@@ -185,7 +187,7 @@ given = $(foreach g,$(given-$2),$(call implementations,$1)/lessons/$2/$g.o)
 code-objects = $(call object,$1,$2,$3) $(call given,$1,$2) \
     $(foreach l,$(call below,$2),\
     $(call object,$1,$l,$(call below-which,$3)) $(call given,$1,$l))
-runner = $(if $(filter %/check,$1),runner_criterion report,\
+runner = $(if $(filter %/check,$1),runner_criterion guard report,\
     $(if $(filter %/grade,$1),runner_fork report,runner_plain))
 parts = $(call code-objects,$1,$(call run-lesson,$2),$(call which,$2)) \
     $1/tests/$(call run-lesson,$2)/test.o \
@@ -355,11 +357,11 @@ alternates = $(patsubst tests/$1/alternates/%.c,%,$(wildcard tests/$1/alternates
 proofs-of = $(addprefix build/proof/$1/,\
     solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
     solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants chart \
-    $(if $(filter $(gradable),$1),grade) \
+    $(if $(filter $(gradable),$1),grade) $(if $(fixtures-$1),killed) \
     $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
-proofs := $(foreach l,$(present),$(call proofs-of,$l)) build/proof/faults build/proof/attacks
+proofs := $(foreach l,$(present),$(call proofs-of,$l)) $(addprefix build/proof/,faults leftovers attacks)
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
@@ -398,6 +400,14 @@ build/proof/%/mutants: $$(foreach m,$$(call mutants,$$*),build/gcc/grade/run/$$*
 build/proof/faults: build/gcc/check/run/faults/alternates/faulty tests/faults/expected.tsv tests/tools/prove.sh
 	@mkdir -p $(@D)
 	@$(tools)/prove.sh faults $@ faults $<
+
+build/proof/leftovers: $(patsubst %,build/gcc/%/run/leftovers/alternates/untidy,check grade) tests/leftovers/expected.tsv tests/tools/prove.sh
+	@mkdir -p $(@D)
+	@$(tools)/prove.sh leftovers $@ leftovers $(filter build/gcc/%,$^)
+
+build/proof/%/killed: build/gcc/check/run/%/solution tests/tools/prove.sh
+	@mkdir -p $(@D)
+	@$(call prove,killed) $<
 
 signatures: $(foreach l,$(present),build/proof/$l/mutants) ## write down which tests each mutant fails
 	@$(foreach l,$(present),cp build/proof/$l/signatures.tsv tests/$l/signatures.tsv;)

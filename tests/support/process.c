@@ -102,7 +102,9 @@ static process *create(const char *program, const char *package, uid_t user,
     s->user = user;
     s->group = group;
     s->end_signal = SIGKILL;
-    snprintf(s->directory, sizeof s->directory, "/tmp/workbook-XXXXXX");
+    const char *where = getenv("TEST_DIRECTORY");
+    snprintf(s->directory, sizeof s->directory, "%s/workbook-XXXXXX",
+             where ? where : "/tmp");
     must(mkdtemp(s->directory) != NULL, "make a directory in /tmp");
     begin_guardian(s);
     must(user == getuid() || chown(s->directory, user, group) == 0,

@@ -2,7 +2,8 @@
  * its own. What redis.h, postgres.h and the other fixtures are made of.
  *
  * It ends when the test does, however that ends: the kernel kills it with the
- * process that started it, and a guardian process removes the directory.
+ * process that started it, and a guardian process removes the directory, which
+ * is made in the one that TEST_DIRECTORY names, a short path, or in /tmp.
  * Nothing here hands an error to its caller: what goes wrong fails the test. */
 #ifndef SUPPORT_PROCESS_H
 #define SUPPORT_PROCESS_H

@@ -3,6 +3,7 @@
  * breaks on a quote in a message. */
 #include "support/check.h"
 #include "support/crash.h"
+#include "support/guard.h"
 #include "support/report.h"
 
 #include <criterion/hooks.h>
@@ -50,6 +51,7 @@ static const char *failed_message(const struct criterion_test_stats *stats) {
 
 ReportHook(PRE_ALL)(struct criterion_test_set *set) {
     (void)set;
+    guard_begin();
     report_begin();
     if (test_prepare) {
         test_prepare();

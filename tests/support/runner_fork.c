@@ -11,10 +11,12 @@
 #include "support/crash.h"
 #include "support/report.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,8 +58,13 @@ static void begin(struct job *j, test *t) {
     j->test = t;
     j->message[0] = '\0';
     fflush(NULL); /* or the child would print it once more */
+    pid_t runner = getpid();
     j->process = fork();
     if (j->process == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != runner) { /* it died before the line above */
+            _exit(1);
+        }
         told = j->message;
         test_run(t);
         tell("OK  ");

@@ -13,6 +13,14 @@ mkdir -p "$scratch"
 export TEST_SECONDS=10 # proofs run side by side, on machines of any speed
 jobs=${TEST_JOBS:-1}
 
+# What the programs of this proof start works in this directory, or has its
+# name in the environment: so it is known when it stays behind. A program that
+# runs as another user must pass through.
+TEST_DIRECTORY=$(mktemp -d /tmp/workbook.XXXXXX)
+chmod 711 "$TEST_DIRECTORY"
+export TEST_DIRECTORY
+: > "$scratch/runners"
+
 # ok WHETHER WHAT [WHY]
 ok() {
     if [ "$1" = 0 ]; then
@@ -26,8 +34,12 @@ ok() {
 # in $scratch/report.tsv.
 run_tests() {
     rm -f "$scratch/report.tsv" "$scratch/events"
+    program=$1
+    shift
+    # shellcheck disable=SC2016 # the inner shell's $$
     TEST_REPORT=$scratch/report.tsv TEST_EVENTS=$scratch/events \
-        timeout -s KILL 120 "$1" --quiet "-j$jobs" \
+        timeout -s KILL 120 sh -c 'echo $$ >> "$0" && exec "$@"' \
+        "$scratch/runners" "$program" --quiet "-j$jobs" "$@" \
         < /dev/null > "$scratch/log" 2>&1
     touch "$scratch/report.tsv"
 }
@@ -41,6 +53,36 @@ run_each() {
         TEST_REPORT=$out.tsv TEST_EVENTS=$out.events \
             timeout -s KILL 120 "$1" < /dev/null > "$out.log" 2>&1
         touch "$out.tsv"' run '{}' "$scratch"
+}
+
+# Names what is left of all that was started here: processes, files and
+# directories, Criterion's own among them.
+left() {
+    {
+        env -u TEST_DIRECTORY \
+            grep -lzsx "TEST_DIRECTORY=$TEST_DIRECTORY" /proc/[0-9]*/environ
+        env -u TEST_DIRECTORY find /proc -maxdepth 2 -name cwd \
+            -lname "$TEST_DIRECTORY/*"
+        find "$TEST_DIRECTORY" -mindepth 1
+        while read -r runner; do
+            ls -d "/tmp/criterion_$runner.sock" "/dev/shm/bxf_arena_$runner"
+        done < "$scratch/runners"
+        for file in /dev/shm/bxfi_*; do
+            [ -e "$file" ] && [ ! -e "/proc/${file##*_}" ] && echo "$file"
+        done
+    } 2> /dev/null
+}
+
+# What ends by itself does so within moments.
+nothing_left() {
+    patience=50
+    while [ -n "$(left)" ] && [ $patience -gt 0 ]; do
+        sleep 0.1
+        patience=$((patience - 1))
+    done
+    left > "$scratch/left"
+    [ ! -s "$scratch/left" ]
+    ok $? "nothing is left behind by $1" "$(head -n 5 "$scratch/left" | tr '\n' ' ')"
 }
 
 not_ok_tests() {
@@ -182,18 +224,82 @@ prove_chart() {
     ok $? "the chart's data is what is counted" "$(head -c 300 "$scratch/off")"
 }
 
-# The guards of the tests themselves bite: each fault ends as it should.
-prove_faults() {
-    export TEST_SECONDS=2
-    run_tests "$1"
+# The tests of a report end as a table says: name, outcome, pattern.
+prove_outcomes() {
     while IFS='	' read -r name outcome pattern; do
         awk -F '\t' -v name="$name" -v outcome="$outcome" -v pattern="$pattern" '
             $1 == name && $5 == outcome && $6 ~ pattern { found = 1 }
             END { exit !found }' "$scratch/report.tsv"
         ok $? "$name ends as $outcome and says where" \
             "$(grep "^$name	" "$scratch/report.tsv" | cut -f 5-)"
-    done < tests/faults/expected.tsv
+    done < "$1"
 }
 
-"prove_$kind" "$@" > "$result.new" && mv "$result.new" "$result"
+# The guards of the tests themselves bite: each fault ends as it should.
+prove_faults() {
+    export TEST_SECONDS=2
+    run_tests "$1"
+    prove_outcomes tests/faults/expected.tsv
+}
+
+# kill_runner SIGNAL: to the runner of run_tests, which runs in the background.
+kill_runner() {
+    kill -"$1" "$(tail -n 1 "$scratch/runners")"
+    wait
+}
+
+# kill_when VARIABLE NAME PROGRAM: runs a test until it has made the file that
+# the variable names, and kills its runner.
+kill_when() {
+    for signal in KILL TERM; do
+        rm -f "$scratch/ready"
+        export "$1=$PWD/$scratch/ready"
+        run_tests "$3" --filter "lesson/$2" &
+        patience=200
+        while [ ! -e "$scratch/ready" ] && [ $patience -gt 0 ]; do
+            sleep 0.1
+            patience=$((patience - 1))
+        done
+        [ -e "$scratch/ready" ]
+        ok $? "$2 has come so far" 'it did not say so'
+        kill_runner $signal
+        nothing_left "$2 in ${3%/run/*}, whose runner was ended by $signal"
+        unset "$1"
+    done
+}
+
+# However a test ends, nothing that it has started stays; nor does the test
+# itself, when its runner is killed.
+prove_leftovers() {
+    export TEST_SECONDS=2
+    run_tests "$1" --filter 'lesson/ends_*'
+    prove_outcomes tests/leftovers/expected.tsv
+    nothing_left 'tests that end in any way'
+    for program; do
+        kill_when TEST_READY waits_for_its_runner_to_be_killed "$program"
+        kill_when TEST_UNBORN waits_to_be_born "$program"
+    done
+}
+
+# A run of a lesson that is killed in its middle, at any moment.
+prove_killed() {
+    for after in 0.05 0.2 0.4 0.7 1.1 1.6; do
+        run_tests "$1" &
+        sleep $after
+        kill_runner KILL
+    done
+    nothing_left 'runs that were killed in their middle'
+}
+
+# The proof itself, and that nothing of it stays.
+prove() {
+    "prove_$kind" "$@" || return 1
+    case $kind in
+    agree | leftovers | killed) ;;
+    *) nothing_left "$kind" ;;
+    esac
+}
+
+prove "$@" > "$result.new" && mv "$result.new" "$result"
+rmdir "$TEST_DIRECTORY" 2> /dev/null || true # what is left was told
 printf . >&2 # a sign of life: all proofs take minutes
