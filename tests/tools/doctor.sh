@@ -1,16 +1,16 @@
 #!/bin/sh
 # doctor.sh: what is here, what is missing, and how to get it.
 set -u
+. "$(dirname "$0")/found.sh"
 list=$(dirname "$0")/packages.tsv
 missing=
 while IFS='	' read -r package how _ why; do
-    what=${how#*:}
     case $how in
-    command:*) command -v "$what" > /dev/null 2>&1 ;;
-    header:*) [ -e "/usr/include/$what" ] ;;
-    file:*) [ -e "$what" ] ;;
+    *:*) ;;
     *) continue ;;
-    esac && state=here || {
+    esac
+    state=here
+    found "$how" || {
         state=missing
         missing="$missing $package"
     }

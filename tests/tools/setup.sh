@@ -6,15 +6,7 @@ stamp=$1
 shift
 list=$(dirname "$0")/packages.tsv
 
-found() {
-    what=${1#*:}
-    case $1 in
-    command:*) command -v "$what" > /dev/null 2>&1 ;;
-    header:*) [ -e "/usr/include/$what" ] || echo "#include <$what>" |
-        cc -E -x c - > /dev/null 2>&1 ;;
-    file:*) [ -e "$what" ] ;;
-    esac
-}
+. "$(dirname "$0")/found.sh"
 
 missing() {
     for who in all "$@"; do
