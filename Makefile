@@ -361,7 +361,7 @@ proofs-of = $(addprefix build/proof/$1/,\
     $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
-proofs := $(foreach l,$(present),$(call proofs-of,$l)) $(addprefix build/proof/,faults leftovers attacks)
+proofs := $(foreach l,$(present),$(call proofs-of,$l)) $(addprefix build/proof/,faults leftovers missing attacks)
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
@@ -404,6 +404,10 @@ build/proof/faults: build/gcc/check/run/faults/alternates/faulty tests/faults/ex
 build/proof/leftovers: $(patsubst %,build/gcc/%/run/leftovers/alternates/untidy,check grade) tests/leftovers/expected.tsv tests/tools/prove.sh
 	@mkdir -p $(@D)
 	@$(tools)/prove.sh leftovers $@ leftovers $(filter build/gcc/%,$^)
+
+build/proof/missing: $(foreach l,$(present),$(if $(filter redis postgres,$(fixtures-$l)),build/gcc/check/run/$l/solution)) tests/tools/prove.sh
+	@mkdir -p $(@D)
+	@$(tools)/prove.sh missing $@ missing $(filter build/gcc/%,$^)
 
 build/proof/%/killed: build/gcc/check/run/%/solution tests/tools/prove.sh
 	@mkdir -p $(@D)

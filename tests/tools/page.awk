@@ -4,7 +4,7 @@
 #       -v next_file=FILE signatures.tsv header report.tsv
 #
 # rows: of the terminal. all: how many tests there are. next_file: gets the
-# number of the step to do next.
+# number of the step to do next, if it is a step that is missing.
 #
 # The report's lines: test, line, promise, step, outcome, message (runner_
 # criterion.c). Ends with status 0 only when every test has passed.
@@ -135,7 +135,7 @@ function print_first(    parts, n, i) {
             print "  " parts[i]
         }
     }
-    if (outcome[first] != "TODO") {
+    if (outcome[first] !~ /^(TODO|SKIP)$/) {
         wrap("[" promised[first] "] " promise[promised[first]], \
             "  promise ", "          ", 79)
     }
@@ -176,8 +176,12 @@ END {
         exit !finished
     }
     print_first()
+    if (outcome[first] == "SKIP") {
+        printf "\nNext: make lesson-%s again, which installs what is missing.\n", n
+        exit 1
+    }
     todo = outcome[first] == "TODO"
-    if (!todo && outcome[first] != "SKIP") {
+    if (!todo) {
         print_misconception()
     }
     next_step = step[first]

@@ -291,6 +291,38 @@ prove_killed() {
     nothing_left 'runs that were killed in their middle'
 }
 
+# Runs a command as on a machine without servers, where nothing is installed.
+without_servers() {
+    bwrap --dev-bind / / --die-with-parent --setenv DB postgres \
+        --ro-bind /dev/null "$(realpath "$(command -v redis-server)")" \
+        --tmpfs /usr/lib/postgresql \
+        --ro-bind /bin/false "$(command -v apt-get)" "$@"
+}
+
+# What needs a server that is not installed says so, and how to get it, and is
+# no pass.
+prove_missing() {
+    for program; do
+        l=$(basename "$(dirname "$program")")
+        TEST_REPORT=$scratch/report.tsv without_servers \
+            timeout -s KILL 120 "$program" --quiet > "$scratch/log" 2>&1
+        awk -F '\t' '
+            $5 == "SKIP" { skipped += $6 ~ /not installed: make doctor says how/ }
+            $1 != "done" && $5 != "OK" && $5 != "SKIP" { other++ }
+            END { exit !skipped || other }' "$scratch/report.tsv"
+        ok $? "$l skips what it cannot test" "$(not_ok_tests)"
+        ! awk -f "$tools/page.awk" -v n="${l%%-*}" -v next_file=/dev/null \
+            "$scratch/report.tsv" > "$scratch/page" 2>&1 &&
+            grep -q 'which installs what is missing' "$scratch/page"
+        ok $? "$l is not green" "see $scratch/page"
+        ! without_servers sh "$tools/setup.sh" "$scratch/stamp" \
+            tests "$l" postgres > "$scratch/setup" 2>&1 &&
+            grep -q 'apt-get install.*postgresql' "$scratch/setup" &&
+            [ ! -e "$scratch/stamp" ]
+        ok $? "$l names the packages" "see $scratch/setup"
+    done
+}
+
 # The proof itself, and that nothing of it stays.
 prove() {
     "prove_$kind" "$@" || return 1
