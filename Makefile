@@ -361,7 +361,8 @@ proofs-of = $(addprefix build/proof/$1/,\
     $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
-proofs := $(foreach l,$(present),$(call proofs-of,$l)) $(addprefix build/proof/,faults leftovers missing attacks)
+proofs := $(foreach l,$(present),$(call proofs-of,$l)) \
+    $(addprefix build/proof/,faults leftovers missing attacks intake resume)
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
@@ -479,14 +480,24 @@ $G/include/stamp: $(wildcard lessons/*/*.h)
 grade-parts = $(patsubst %,$G/$1/%,tests tests-memory worker.o worker-memory.o about) $G/include/stamp
 graded := $(if $(LESSONS),$(foreach l,$(LESSONS),$(or $(filter $(gradable),$(call find,$l)),\
     $(error Lesson '$l' cannot be graded))),$(gradable))
-grade-parts: $(foreach l,$(graded),$(call grade-parts,$l))
+grade-parts: $(foreach l,$(graded),build/packages/grade+$l) $(foreach l,$(graded),$(call grade-parts,$l))
 
-# The results of a class stay where its submissions are named: two classes, or
-# halves of one, do not mix.
-class = $(or $(CLASS),$(if $(SUBMISSIONS),$G/class-$(notdir $(patsubst %/,%,$(SUBMISSIONS))),$G/own))
-grade: build/packages/grade grade-parts ## points for this tree, or for SUBMISSIONS=folder [JOBS=n] [LESSONS="2 5"]
-	@python3 tests/grade/grade.py --root . --class '$(class)' $(if $(SUBMISSIONS),--submissions '$(SUBMISSIONS)') \
-	    --lessons '$(foreach l,$(graded),$l:$(module-$l))' $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
+# Names go through the environment: the shell is not to read them.
+export SUBMISSIONS SUBMISSION CLASS CLASSES DIR
+lessons-and-modules = $(foreach l,$1,$l:$(module-$l))
+grade: grade-parts ## points for this tree, or for SUBMISSIONS=folder [JOBS=n] [LESSONS="2 5"]
+	@python3 tests/grade/grade.py --root . --class "$$CLASS" --submissions "$$SUBMISSIONS" --submission "$$SUBMISSION" \
+	    --lessons '$(call lessons-and-modules,$(graded))' $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
+
+# One gradebook of the results of several runs, on one machine or on many.
+gradebook: build/packages/grade ## one gradebook of CLASSES="folder folder", into CLASS=folder
+	@python3 tests/grade/gradebook.py '$(graded)' "$$CLASS" $$CLASSES
+
+# What is uploaded to a service that grades each submission as it comes.
+gradescope: build/packages/grade ## the autograder for Gradescope: [LESSONS="2 5"] [ISOLATION=reduced]
+	@python3 tests/grade/package.py gradescope $G '$(graded)' '$(ISOLATION)'
+autolab: build/packages/grade ## the autograder for Autolab: [LESSONS="2 5"] [ISOLATION=reduced]
+	@python3 tests/grade/package.py autolab $G/autolab '$(graded)' '$(ISOLATION)'
 
 # The grader is right about what is right, and no attack gets anything.
 build/proof/%/grade: $$(call grade-parts,$$*) $$(wildcard solutions/$$*/*.c tests/$$*/alternates/*.c tests/grade/*.py)
@@ -499,14 +510,19 @@ handout-objects = $(foreach l,$(present),$(foreach m,check fast,$(call object,bu
     $(sort $(foreach t,$(filter $(present),$(threaded)),$(foreach l,$(call below,$t),$(call object,build/gcc/tsan,$l,solution))))
 handout: $(handout-objects) ## a workbook for students, without solutions: make handout DIR=folder
 	@$(if $(DIR),,echo 'Say where: make handout DIR=folder' >&2; exit 2)
-	@sh tests/grade/handout.sh '$(DIR)' $^ && echo 'The workbook for students is in $(DIR)'
+	@sh tests/grade/handout.sh "$$DIR" $^ && echo "The workbook for students is in $$DIR"
 handout-check: $(handout-objects) ## prove that its lessons work, and that nothing leaks from it
 	@sh tests/grade/handout_check.sh $^
+
+# What is handed in, and a run that is killed, harm nobody's grade.
+build/proof/intake build/proof/resume: $(call grade-parts,01-introduction) $(wildcard tests/grade/*.py)
+	@mkdir -p $(@D)
+	@python3 tests/grade/prove_class.py $(@F) $@ 01-introduction:kv
 
 check: build/packages/check+proof+bench ## layout, lint, and texts against code
 	@$(tools)/check.sh $(STD) -D_GNU_SOURCE $(INCLUDE)
 
 .force:
-.PHONY: .force grade grade-parts handout handout-check dashboard doctor help clean test signatures plots check
+.PHONY: .force grade gradebook grade-parts gradescope autolab handout handout-check dashboard doctor help clean test signatures plots check
 
 -include $(wildcard build/gcc/grade/*/*/*.d build/gcc/grade/*/*/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

@@ -35,8 +35,9 @@ def stop(text):
 def options():
     p = argparse.ArgumentParser()
     p.add_argument('--root', required=True)
-    p.add_argument('--class', dest='room', required=True)
-    p.add_argument('--submissions')
+    p.add_argument('--class', dest='room', default='')
+    p.add_argument('--submissions', default='')
+    p.add_argument('--submission', default='')
     p.add_argument('--lessons', required=True)
     p.add_argument('--jobs', type=int, default=0)
     p.add_argument('--seed', default='')
@@ -47,8 +48,33 @@ def options():
 
 # --- outside: who we are, and the namespaces --------------------------------
 
+def submitted(o):
+    """What bwrap is told, so that the submissions stand where they are looked
+    for; of a single one the name is the student's."""
+    for path in filter(None, (o.submissions, o.submission)):
+        if not os.path.exists(path) or o.submissions and not os.path.isdir(path):
+            stop(f'there is no folder {path}')
+    if o.submissions:
+        return ['--ro-bind', os.path.realpath(o.submissions),
+                f'{INSIDE}/submissions']
+    if o.submission:
+        path = os.path.realpath(o.submission)
+        return ['--perms', '0755', '--dir', f'{INSIDE}/submissions',
+                '--ro-bind', path,
+                f'{INSIDE}/submissions/{os.path.basename(path)}']
+    return []
+
+
+def room_of(o):
+    """Results stay where their submissions are named: two classes, or halves
+    of one, do not mix."""
+    return o.room or f'{o.root}/build/grade/' + (
+        'class-' + os.path.basename(os.path.realpath(o.submissions))
+        if o.submissions else 'one' if o.submission else 'own')
+
+
 def outside(o):
-    room = os.path.realpath(o.room)
+    room = os.path.realpath(room_of(o))
     os.makedirs(room, exist_ok=True)
     root = os.geteuid() == 0
     user = []
@@ -58,7 +84,10 @@ def outside(o):
             for name in ['', *files]:
                 os.chown(os.path.join(path, name), nobody.pw_uid,
                          nobody.pw_gid, follow_symlinks=False)
-        user = ['setpriv', f'--reuid={nobody.pw_uid}',
+        # bwrap's own /proc has lids on some of its folders, when made by root,
+        # and with these no cage inside may have a /proc, which Valgrind needs.
+        user = ['/bin/sh', '-c', 'mount -t proc proc /proc && exec "$@"', 'sh',
+                'setpriv', f'--reuid={nobody.pw_uid}',
                 f'--regid={nobody.pw_gid}', '--clear-groups',
                 '--inh-caps=-all', '--bounding-set=-all', '--']
     # The lock is held by whoever is inside, for as long as it lives.
@@ -66,28 +95,22 @@ def outside(o):
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        stop(f'another run is at work in {o.room}')
+        stop(f'another run is at work in {room}')
     os.set_inheritable(lock, True)
     workbook = os.path.realpath(o.root)
     walls = ['bwrap', '--die-with-parent', '--unshare-pid', '--unshare-ipc',
              '--unshare-net', '--ro-bind', '/', '/', '--dev', '/dev',
-             '--proc', '/proc', '--perms', '1777', '--tmpfs', '/tmp',
+             *([] if root else ['--unshare-user', '--proc', '/proc']),
+             '--perms', '1777', '--tmpfs', '/tmp',
              '--perms', '0755', '--dir', INSIDE,
              '--ro-bind', workbook, f'{INSIDE}/workbook',
              '--bind', room, f'{INSIDE}/class']
-    if not root:
-        walls += ['--unshare-user']
-    if o.submissions:
-        if not os.path.isdir(o.submissions):
-            stop(f'there is no folder {o.submissions}')
-        walls += ['--ro-bind', os.path.realpath(o.submissions),
-                  f'{INSIDE}/submissions']
-    walls += ['--chdir', f'{INSIDE}/class', '--']
+    walls += submitted(o) + ['--chdir', f'{INSIDE}/class', '--']
     again = ['/usr/bin/python3', '-I', f'{INSIDE}/workbook/tests/grade/grade.py',
              '--inside', '--root', f'{INSIDE}/workbook',
              '--class', f'{INSIDE}/class', '--lessons', o.lessons,
              '--jobs', str(o.jobs), '--seed', o.seed, '--prove', o.prove]
-    if o.submissions:
+    if o.submissions or o.submission:
         again += ['--submissions', f'{INSIDE}/submissions']
     os.environ['GRADE_SHOWN'] = os.path.relpath(room)
     try:
@@ -115,7 +138,8 @@ def self_check(lessons):
     jobs = [(kind, subprocess.Popen(
         ['/usr/bin/python3', '-IS', f'{HERE}/job.py', path, lesson,
          f'/tmp/{kind}.json'],
-        env={**os.environ, 'GRADE_MEMORY': 'no'})) for kind, path in cases]
+        env={**os.environ, **({'GRADE_MEMORY': 'no'} if kind == 'bad' else {})}))
+        for kind, path in cases]
     for kind, job in jobs:
         if job.wait() != 0:
             stop('the self-check could not be run: see above')
@@ -127,6 +151,10 @@ def self_check(lessons):
             stop(f'the self-check failed: the known-{kind} submission of '
                  f'{lesson} has {len(green)} of {len(result["tests"])} tests; '
                  f'nothing was graded. {result.get("compiler", "")}')
+        if kind == 'good' and result.get('memory', 'clean') != 'clean':
+            stop('the self-check failed: the memory check says of a clean '
+                 f'program "{result["finding"]}"; nothing was graded.\n'
+                 '  GRADE_MEMORY=no grades without it.')
 
 
 def own_tree(room, lessons):
@@ -240,8 +268,17 @@ def show_class(lessons, students):
             print(f'  {s.name}: {note}')
 
 
+def forget_halves(room):
+    """What a killed run was just writing."""
+    for path, _, files in os.walk(room):
+        for name in files:
+            if name.endswith('.new'):
+                os.unlink(f'{path}/{name}')
+
+
 def inside(o):
     os.umask(0o022)
+    forget_halves(o.room)
     lessons = dict(pair.split(':') for pair in o.lessons.split())
     room = o.room
     if o.prove:

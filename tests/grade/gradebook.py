@@ -5,6 +5,7 @@ gradebook.html, and for each student reports/NAME/report.txt and results.json
 (Gradescope's schema). What is there is read, nothing is graded here.
 """
 import csv
+import glob
 import html
 import io
 import json
@@ -13,6 +14,9 @@ import re
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, HERE)
+import intake  # noqa: E402
+
 ROOT = os.path.join(HERE, '../..')
 
 
@@ -365,3 +369,61 @@ def gradebook(room, names, points_path):
         write(f'{folder}/report.txt', report(s, lessons))
         write(f'{folder}/results.json', gradescope(s, lessons))
     return lessons, students
+
+
+def merged(records):
+    """What several runs say about one student. Where two have graded the same
+    lesson, the last named counts."""
+    whole = {'files': {}, 'notes': [], 'ignored': [], 'hints': {}}
+    for record in records:
+        for lesson in record['files']:
+            if lesson in whole['files']:
+                whole['notes'].append(f'{lesson}: is in two of the folders; '
+                                      'the last named counts')
+        for part in ('files', 'hints'):
+            whole[part].update(record[part])
+        for part in ('notes', 'ignored'):
+            whole[part] += [x for x in record[part] if x not in whole[part]]
+    if whole['files']:
+        whole['notes'] = [note for note in whole['notes']
+                          if note != intake.NOTHING]
+    return {**whole, 'name': records[0]['name'], 'id': records[0]['id']}
+
+
+def merge(rooms, target):
+    """Puts the results of several runs into one room."""
+    records = {}
+    for room in rooms:
+        for file in sorted(os.listdir(f'{room}/students')):
+            if file.endswith('.json'):
+                records.setdefault(file, []).append(
+                    load(f'{room}/students/{file}'))
+        for path in sorted(glob.glob(f'{glob.escape(room)}/results/*/*.json')):
+            copy = os.path.join(target, os.path.relpath(path, room))
+            os.makedirs(os.path.dirname(copy), exist_ok=True)
+            with open(path, encoding='utf-8') as file:
+                write(copy, file.read())
+    os.makedirs(f'{target}/students', exist_ok=True)
+    for file in set(os.listdir(f'{target}/students')) - records.keys():
+        os.unlink(f'{target}/students/{file}')
+    for file, several in records.items():
+        write(f'{target}/students/{file}',
+              json.dumps(merged(several), sort_keys=True, indent=0))
+
+
+def main():
+    """gradebook.py LESSONS ROOM [OTHER...]: writes the gradebook of ROOM anew,
+    from its own results or from those of the others."""
+    names, room, others = sys.argv[1].split(), sys.argv[2], sys.argv[3:]
+    room = room or os.path.join(ROOT, 'build/grade/merged')
+    try:
+        if others:
+            merge(others, room)
+        _, found = gradebook(room, names, f'{HERE}/points.tsv')
+    except OSError as error:
+        sys.exit(f'make gradebook: no results there: {error}')
+    print(f'{len(found)} students: {os.path.relpath(room)}/gradebook.html')
+
+
+if __name__ == '__main__':
+    main()

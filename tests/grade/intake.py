@@ -20,6 +20,8 @@ LARGEST_FILE = 1 << 20
 LARGEST_ARCHIVE = 50 << 20
 MOST_UNPACKED = 256 << 20
 MOST_ENTRIES = 20000
+NOTHING = ('there is no lesson\'s file in it (like '
+           'lessons/01-introduction/kv.c, or just kv.c)')
 ARCHIVES = (b'.zip', b'.tar.gz', b'.tgz', b'.tar')
 
 
@@ -252,8 +254,7 @@ def take(source, lessons, target):
         if data is not None:
             put(os.path.join(target, lesson + '.c'), data)
     if not best:
-        record['notes'].append('there is no lesson\'s file in it (like '
-                               'lessons/01-introduction/kv.c, or just kv.c)')
+        record['notes'].append(NOTHING)
     return record
 
 
@@ -276,6 +277,8 @@ def source_of(path, name):
         return Folder(path)
     if not stat.S_ISREG(mode):
         raise Refused('no folder and no archive, but a link or a device')
+    if not name.lower().endswith(ARCHIVES):
+        raise Refused('it is neither a folder nor an archive (.zip, .tar.gz)')
     if os.path.getsize(path) > LARGEST_ARCHIVE:
         raise Refused(f'the archive has more than {LARGEST_ARCHIVE >> 20} MiB')
     return Zip(path) if name.lower().endswith(b'.zip') else Tar(path)
@@ -325,9 +328,6 @@ def students(directory):
                 if entry.lower().endswith(suffix):
                     name = entry[:-len(suffix)]
                     break
-            else:
-                if not os.path.islink(path):
-                    continue
         if entry.startswith(b'.'):
             continue
         found.setdefault(name or entry, []).append((path, entry))
