@@ -362,7 +362,7 @@ proofs-of = $(addprefix build/proof/$1/,\
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
 proofs := $(foreach l,$(present),$(call proofs-of,$l)) \
-    $(addprefix build/proof/,faults leftovers missing attacks intake resume)
+    $(addprefix build/proof/,faults leftovers missing attacks intake resume services)
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
@@ -514,8 +514,8 @@ handout: $(handout-objects) ## a workbook for students, without solutions: make 
 handout-check: $(handout-objects) ## prove that its lessons work, and that nothing leaks from it
 	@sh tests/grade/handout_check.sh $^
 
-# What is handed in, and a run that is killed, harm nobody's grade.
-build/proof/intake build/proof/resume: $(call grade-parts,01-introduction) $(wildcard tests/grade/*.py)
+# What is handed in, a run that is killed, and other services harm no grade.
+$(addprefix build/proof/,intake resume services): $(call grade-parts,01-introduction) $(wildcard tests/grade/*.py tests/grade/services/*)
 	@mkdir -p $(@D)
 	@python3 tests/grade/prove_class.py $(@F) $@ 01-introduction:kv
 

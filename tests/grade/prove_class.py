@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""prove_class.py intake|resume RESULT LESSON:MODULE: what `make test` holds the
+"""prove_class.py intake|resume|services RESULT LESSON:MODULE: what `make test` holds the
 grading of a whole class to, beyond the verdicts (see prove.py).
 
+services: what is uploaded to Gradescope and Autolab does its work where they
+put it, and what GitHub Classroom is told adds up.
 intake: whatever is handed in, and under whatever name, has its clear line in
 the gradebook and in the report, and nobody else loses a point by it.
 resume: a run that was killed ten times, and then went on, writes the gradebook
@@ -10,6 +12,7 @@ graded again.
 
 Writes "ok ..." and "not ok ..." lines to RESULT.
 """
+import base64
 import csv
 import gzip
 import io
@@ -388,5 +391,121 @@ def resume(*arguments):
     proof.end()
 
 
+# --- services: as they run it, in folders of our own --------------------------
+
+def wrong_with(results):
+    """What Gradescope would object to in a results.json."""
+    kinds = {'score': (int, float), 'output': str, 'tests': list}
+    wrong = [key for key, kind in kinds.items()
+             if not isinstance(results.get(key), kind)]
+    for test in results.get('tests', ()):
+        if not (0 <= test['score'] <= test['max_score'] and test['name']
+                and test['status'] in ('passed', 'failed')
+                and test['output_format'] == 'text'
+                and test['visibility'] == 'visible'):
+            wrong.append(test)
+    total = sum(test['score'] for test in results.get('tests', ()))
+    if abs(total - (results.get('score') or 0)) > 0.01:
+        wrong.append(f'the tests add up to {total}')
+    return wrong
+
+
+class Services(Proof):
+    def run(self, *command, cwd=None, **settings):
+        done = subprocess.run(command, cwd=cwd or ROOT, check=False,
+                              capture_output=True, text=True,
+                              env={'PATH': os.environ['PATH'], **settings})
+        with open(f'{self.room}/log', 'a', encoding='utf-8') as log:
+            log.write(done.stdout + done.stderr)
+        return done
+
+    def package(self, service):
+        self.run(sys.executable, f'{HERE}/package.py', service,
+                 f'{self.room}/{service}', self.lesson, '')
+
+    def submit(self, top, source):
+        shutil.rmtree(f'{top}/submission', ignore_errors=True)
+        os.makedirs(f'{top}/submission')
+        if source:
+            with open(f'{top}/submission/{self.name}', 'wb') as file:
+                file.write(source)
+        done = self.run(f'{top}/run_autograder', AUTOGRADER=top)
+        try:
+            with open(f'{top}/results/results.json', encoding='utf-8') as file:
+                return json.load(file)
+        except OSError:
+            return {'score': None, 'output': done.stdout + done.stderr}
+
+    def gradescope(self):
+        self.package('gradescope')
+        top = f'{self.room}/autograder'
+        os.makedirs(f'{top}/source')
+        with zipfile.ZipFile(f'{self.room}/gradescope/gradescope.zip') as all_:
+            all_.extractall(f'{top}/source')
+            roots = set(all_.namelist())
+        self.say({'setup.sh', 'run_autograder'} <= roots, 'both of '
+                 "Gradescope's scripts stand at the root of the zip", roots)
+        for script in 'setup.sh', 'run_autograder':
+            os.chmod(f'{top}/source/{script}', 0o755)
+        shutil.copy(f'{top}/source/run_autograder', top)
+        done = self.run(f'{top}/source/setup.sh', AUTOGRADER=top)
+        self.say(done.returncode == 0, 'its setup.sh builds', done.stderr)
+        right = self.submit(top, self.right)
+        self.say(right['score'] == 10 and 'memory clean' in right['output'],
+                 'its run_autograder gives a right submission all points',
+                 right['output'])
+        self.say(not wrong_with(right), 'results.json is as it wants it',
+                 wrong_with(right))
+        shutil.copy(f'{top}/results/results.json', f'{self.room}/right.json')
+        wrong = self.submit(top, b'no C at all')
+        self.say(wrong['score'] == 0 and 'does not compile' in wrong['output']
+                 and not wrong_with(wrong), 'and one that does not compile '
+                 'none, with the reason', wrong)
+        none = self.submit(top, b'')
+        self.say(none['score'] == 0 and "no lesson's file" in none['output'],
+                 'and an empty one none, with the reason', none)
+        os.rename(f'{top}/source/workbook/solutions', f'{top}/gone')
+        with open(f'{top}/source/settings', 'a', encoding='utf-8') as file:
+            file.write('LESSONS=99\n')
+        self.say(self.submit(top, self.right)['score'] is None, 'a fault of '
+                 'the grader leaves no results.json, and is no zero')
+
+    def classroom(self):
+        told = self.run(sys.executable, f'{HERE}/adapt.py', 'github',
+                        f'{self.room}/right.json').stdout
+        name, _, code = told.strip().partition('=')
+        result = json.loads(base64.b64decode(code))
+        scores = sum(test['score'] for test in result['tests'])
+        self.say(name == f"lesson-{self.lesson.split('-')[0].lstrip('0')}"
+                 and result['status'] == 'pass' and result['version'] == 1
+                 and abs(result['max_score'] - scores) < 0.01
+                 and all(test['status'] == 'pass' for test in result['tests']),
+                 "GitHub Classroom's reporter is told the points of each "
+                 'lesson', told[:200])
+
+    def autolab(self):
+        self.package('autolab')
+        top = f'{self.room}/autolab'
+        os.rename(f'{top}/autograde-Makefile', f'{top}/Makefile')
+        with open(f'{top}/handin.c', 'wb') as file:
+            file.write(self.right)
+        os.rename(f'{top}/handin.c', f'{top}/{self.name}')
+        lines = self.run('make', '-s', cwd=top).stdout.strip().split('\n')
+        self.say(len(lines) > 2 and json.loads(lines[-1])['scores']
+                 == {f"lesson {self.lesson.split('-')[0].lstrip('0')}": 10}
+                 and json.loads(lines[-2])['_presentation'] == 'semantic',
+                 'Autolab reads the scores in the last line', lines[-2:])
+
+
+def services(*arguments):
+    proof = Services(*arguments)
+    os.umask(0o022)
+    proof.gradescope()
+    proof.classroom()
+    proof.autolab()
+    proof.end()
+
+
 if __name__ == '__main__':
-    {'intake': intake, 'resume': resume}[sys.argv[1]](*sys.argv[1:])
+    {'intake': intake, 'resume': resume,
+     'services': services}[sys.argv[1]](*sys.argv[1:])
