@@ -129,6 +129,8 @@ class Student:
             pending = taken and result is None
             self.points[lesson.name] = (
                 None if pending else lesson.points(result) if result else 0.0)
+        self.held = {lesson.name: lesson.misconceptions(
+            self.results[lesson.name] or {}) for lesson in lessons}
         self.total = round(sum(p or 0 for p in self.points.values()), 2)
         safe = re.fullmatch(r'[A-Za-z0-9][\w.@+-]{0,60}', self.name)
         self.folder = self.name if safe else record['id']
@@ -165,19 +167,10 @@ def write_csv(room, lessons, students):
     for s in students:
         hints = ' '.join(s.record['hints'][lesson.name] for lesson in lessons
                          if lesson.name in s.record['hints'])
-        remarks = list(s.record['notes'])
-        for lesson in lessons:
-            file = s.record['files'].get(lesson.name)
-            if file and file['note']:
-                remarks.append(f"{lesson.name}: {file['note']}")
-            result = s.results[lesson.name]
-            if result and result['build'] != 'ok':
-                remarks.append(f'{lesson.name}: does not compile')
-            elif s.points[lesson.name] is None:
-                remarks.append(f'{lesson.name}: not graded yet')
         table.writerow([spreadsheet_safe(s.name),
                         *(number(s.points[lesson.name]) for lesson in lessons),
-                        number(s.total), hints, '; '.join(remarks)])
+                        number(s.total), hints,
+                        '; '.join(remarks(s, lessons))])
     write(f'{room}/gradebook.csv', out.getvalue())
 
 
@@ -239,19 +232,53 @@ def gradescope(s, lessons):
 
 
 STYLE = '''
-body { font: 14px/1.4 system-ui, sans-serif; margin: 2em; color: #222 }
-table { border-collapse: collapse; margin: 1em 0 2em }
-th, td { border: 1px solid #ddd; padding: 2px 7px; text-align: right }
-th { background: #f4f4f4; font-weight: 600 }
-td:first-child, th:first-child { text-align: left; white-space: nowrap }
-td.full { background: #dcefe0 } td.part { background: #fdf3d8 }
-td.none { background: #f6dcd8 } td.left { text-align: left }
-.bar { fill: #4477aa } .heat td { text-align: center; min-width: 1.2em }
-.heat th.up { vertical-align: bottom; height: 17em; padding: 4px 0 }
-.heat th.up div { writing-mode: vertical-rl; transform: rotate(180deg);
-  font-weight: 400; max-height: 17em; overflow: hidden; margin: auto }
-td.hit { background: #b5382c; color: #fff } .wide { overflow-x: auto }
-.small { color: #666; font-size: 90% }
+:root { --ink: #1d2328; --soft: #5c666f; --line: #d9dee2; --paper: #fff;
+  --head: #f3f5f7; --full: #d5ecd9; --part: #fbeec9; --none: #f5d6d1;
+  --bar: #3f74a8; --hit: #b5382c; --long: 6em }
+@media (prefers-color-scheme: dark) { :root { --ink: #e3e7ea; --soft: #9aa5ae;
+  --line: #3a4249; --paper: #15191d; --head: #20262b; --full: #1f4a2c;
+  --part: #564618; --none: #5a2620; --bar: #6fa3d6; --hit: #e2695c } }
+* { box-sizing: border-box }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1.5em;
+  max-width: 90em; color: var(--ink); background: var(--paper) }
+h1 { margin: 0 } h2 { margin: 2em 0 .3em } p { margin: .3em 0; max-width: 45em }
+.soft { color: var(--soft) }
+.wide { overflow: auto; max-height: 85vh; margin: .8em 0; width: max-content;
+  max-width: 100%; border: 1px solid var(--line); border-radius: 4px }
+table { border-collapse: separate; border-spacing: 0; font-size: 14px;
+  font-variant-numeric: tabular-nums }
+th, td { padding: 3px 8px; text-align: right;
+  border-bottom: 1px solid var(--line); border-right: 1px solid var(--line) }
+th { background: var(--head); font-weight: 600; position: sticky; top: 0;
+  z-index: 1 }
+th:first-child, td:first-child { position: sticky; left: 0; text-align: left;
+  white-space: nowrap; max-width: 17em; overflow: hidden;
+  text-overflow: ellipsis; background: var(--paper) }
+th:first-child { background: var(--head); z-index: 2 }
+td.full { background: var(--full) } td.part { background: var(--part) }
+td.none { background: var(--none) }
+.why { text-align: left; min-width: 18em }
+td.why { color: var(--soft) }
+tr.mean td { background: var(--head); font-weight: 600 }
+.heat th { vertical-align: bottom; text-align: left }
+.heat th div { writing-mode: vertical-rl; transform: rotate(180deg);
+  font-weight: 400; height: 15em; line-height: 1.2; text-align: left }
+.heat td { text-align: center; padding: 0; min-width: 2.6em; height: 1.7em }
+.heat td:first-child { padding: 0 8px; text-align: left }
+td.hit { background: var(--hit) } td.hit::after { content: "\\25a0";
+  color: var(--paper) }
+svg { width: 100%; max-width: 560px; height: auto; fill: var(--ink) }
+.bar { fill: var(--bar) } svg line { stroke: var(--line) }
+.most td { border: 0; padding: 2px 10px 2px 0; background: none;
+  position: static; text-align: left; white-space: normal }
+.most td:first-child { white-space: nowrap; color: var(--soft) }
+.most td:nth-child(2) { white-space: nowrap; min-width: 9em }
+.most i { display: inline-block; height: .8em; margin-right: .5em;
+  background: var(--bar) }
+summary { cursor: pointer; font-weight: 600; margin-top: .6em }
+@media (max-width: 40em) { body { padding: .8em } h1 { font-size: 1.5em }
+  th:first-child, td:first-child { max-width: 9em } .most td { font-size: 13px }
+  :root { --long: 3.5em } .most td:nth-child(2) { min-width: 6em } }
 '''
 
 
@@ -261,23 +288,53 @@ def shade(points, worth):
     return 'full' if points >= worth else 'part' if points > 0 else 'none'
 
 
+def remarks(s, lessons):
+    """All that there is to say of a student's submission."""
+    found = list(s.record['notes'])
+    for lesson in lessons:
+        file = s.record['files'].get(lesson.name)
+        result = s.results[lesson.name]
+        if file and file['note']:
+            found.append(f"{lesson.name}: {file['note']}")
+        if result and result['build'] != 'ok':
+            found.append(f'{lesson.name}: does not compile')
+        elif s.points[lesson.name] is None:
+            found.append(f'{lesson.name}: not graded yet')
+        if result and result['isolation'] != 'caged':
+            found.append(f"{lesson.name}: isolation {result['isolation']}")
+    return found
+
+
+def cell(s, lesson):
+    """A student's points in a lesson, and what the pointer tells of them."""
+    points = s.points[lesson.name]
+    told = [state(s.record, lesson, s.results[lesson.name])]
+    told += [what for _, what, _ in s.held[lesson.name]]
+    if lesson.name in s.record['hints']:
+        step, _, rung = s.record['hints'][lesson.name].partition('/')
+        told.append(f'hint {rung} of 3 at step {step}')
+    return (f'<td class="{shade(points, lesson.worth)}" '
+            f'title="{html.escape("; ".join(told))}">{number(points) or "-"}')
+
+
 def points_table(lessons, students):
     esc = html.escape
     out = ['<div class=wide><table><tr><th>student']
     out += [f'<th title="{esc(lesson.name)}">{lesson.number}'
             for lesson in lessons]
-    out.append('<th>total<th>remarks')
+    out.append('<th>total<th class=why>remarks\n<tr class=mean><td>mean')
+    count = len(students) or 1
+    for lesson in lessons:
+        total = sum(s.points[lesson.name] or 0 for s in students)
+        out.append(f'<td>{total / count:.1f}')
+    out.append(f'<td>{sum(s.total for s in students) / count:.1f}<td>')
     for s in students:
-        out.append(f'<tr><td>{esc(s.name)}')
-        for lesson in lessons:
-            points = s.points[lesson.name]
-            told = state(s.record, lesson, s.results[lesson.name])
-            out.append(f'<td class="{shade(points, lesson.worth)}" '
-                       f'title="{esc(told)}">{number(points) or "-"}')
-        out.append(f'<td>{number(s.total)}<td class=left>'
-                   + esc('; '.join(s.record['notes'])))
+        out.append(f'\n<tr><td title="{esc(s.name)}">{esc(s.name)}')
+        out += [cell(s, lesson) for lesson in lessons]
+        out.append(f'<td>{number(s.total)}<td class=why>'
+                   + esc('; '.join(remarks(s, lessons))))
     out.append('</table></div>')
-    return '\n'.join(out)
+    return ''.join(out)
 
 
 def distribution(lessons, students):
@@ -287,67 +344,104 @@ def distribution(lessons, students):
     for s in students:
         counts[min(9, int(10 * s.total / most))] += 1
     high = max(counts) or 1
-    out = ['<svg width="560" height="200" role="img" '
-           'aria-label="How many students have how many points">']
+    out = ['<svg viewBox="0 0 560 205" role="img" '
+           'aria-label="How many students have how many points">'
+           '<line x1="14" y1="160.5" x2="546" y2="160.5"/>']
     for i, count in enumerate(counts):
-        tall = 140 * count / high
-        out.append(f'<rect class=bar x="{20 + 52 * i}" y="{160 - tall:.1f}" '
-                   f'width="44" height="{tall:.1f}"/>'
-                   f'<text x="{42 + 52 * i}" y="{154 - tall:.1f}" '
-                   f'text-anchor="middle">{count or ""}</text>'
-                   f'<text x="{42 + 52 * i}" y="178" text-anchor="middle" '
-                   f'font-size="11">{10 * i}-{10 * i + 10} %</text>')
-    out.append('</svg>')
+        tall = 135 * count / high
+        out.append(f'<rect class=bar x="{18 + 53 * i}" y="{160 - tall:.1f}" '
+                   f'width="47" height="{tall:.1f}"/>'
+                   f'<text x="{41 + 53 * i}" y="{154 - tall:.1f}" '
+                   f'text-anchor="middle" font-size="14">{count or ""}</text>')
+    for i in range(11):
+        out.append(f'<text x="{14 + 53 * i}" y="178" text-anchor="middle" '
+                   f'font-size="12">{10 * i}</text>')
+    out.append('<text x="280" y="199" text-anchor="middle" font-size="13">'
+               'percent of all points</text></svg>')
     return '\n'.join(out)
 
 
-def heat_map(lessons, students):
-    """Who looks as if holding which misconception."""
-    seen = {}  # (lesson, mutant) -> [what, students]
-    for s in students:
-        for lesson in lessons:
-            for mutant, what, _ in lesson.misconceptions(
-                    s.results[lesson.name] or {}):
-                seen.setdefault((lesson.name, mutant), [what, set()])[1].add(
-                    s.record['id'])
-    if not seen:
-        return '<p>No misconception was recognised.</p>'
+def recognised(lessons, students):
+    """Returns: lesson -> [(what it is, the students)], the most held first."""
+    found = {}
+    for lesson in lessons:
+        seen = {}
+        for s in students:
+            for mutant, what, _ in s.held[lesson.name]:
+                seen.setdefault((mutant, what), set()).add(s.record['id'])
+        if seen:
+            found[lesson] = sorted(
+                ((what, who) for (_, what), who in seen.items()),
+                key=lambda held: (-len(held[1]), held[0]))
+    return found
+
+
+def most_held(found):
+    """The misconceptions that the most students hold: what to teach again."""
+    held = sorted(((lesson, what, len(who)) for lesson, several in found.items()
+                   for what, who in several), key=lambda h: -h[2])[:12]
+    out = ['<table class=most>']
+    out += [f'<tr><td>lesson {lesson.number}<td><i style="width:'
+            f'calc(var(--long) * {count / held[0][2]:.2f})"></i>{count}'
+            f'<td>{html.escape(what)}' for lesson, what, count in held]
+    return '\n'.join(out) + '</table>'
+
+
+def heat_map(lesson, several, students):
+    """Who in a lesson looks as if holding which misconception."""
     esc = html.escape
-    columns = sorted(seen.items(), key=lambda c: (c[0][0], -len(c[1][1]),
-                                                  c[0][1]))
-    out = ['<div class=wide><table class=heat><tr><th>student']
-    for (lesson, _), (what, _) in columns:
-        out.append(f"<th class=up><div>{int(lesson.split('-')[0])}: "
-                   f'{esc(what)}</div>')
-    out.append('<tr><th>together')
-    out += [f'<th>{len(who)}' for _, (_, who) in columns]
+    holders = set().union(*(who for _, who in several))
+    people = 'student' if len(holders) == 1 else 'students'
+    out = [f'<details open><summary>Lesson {lesson.number}, '
+           f'{esc(lesson.name.partition("-")[2])}: {len(holders)} {people}'
+           '</summary><div class=wide><table class=heat><tr><th>student']
+    out += [f'<th><div>{esc(what)}</div>' for what, _ in several]
+    out.append('\n<tr class=mean><td>together')
+    out += [f'<td>{len(who)}' for _, who in several]
     for s in students:
-        hits = [s.record['id'] in who for _, (_, who) in columns]
-        if any(hits):
-            out.append(f'<tr><td>{esc(s.name)}')
-            out += ['<td class=hit>&#9632;' if hit else '<td>'
-                    for hit in hits]
-    out.append('</table></div>')
-    return '\n'.join(out)
+        if s.record['id'] in holders:
+            out.append(f'\n<tr><td>{esc(s.name)}')
+            out += ['<td class=hit title="' + esc(what) + '">'
+                    if s.record['id'] in who else '<td>'
+                    for what, who in several]
+    out.append('</table></div></details>')
+    return ''.join(out)
+
+
+def misconceptions(lessons, students):
+    found = recognised(lessons, students)
+    if not found:
+        return '<p>None was recognised.</p>'
+    return (most_held(found) + '<p class=soft>And who holds which:</p>\n'
+            + '\n'.join(heat_map(lesson, several, students)
+                        for lesson, several in found.items()))
 
 
 def write_html(room, lessons, students):
     most = number(sum(lesson.worth for lesson in lessons))
+    loose = {r['isolation'] for s in students for r in s.results.values()
+             if r and r['isolation'] != 'caged'}
+    stamp = ''.join(f'<p><b>Not caged:</b> isolation {html.escape(how)}.</p>'
+                    for how in sorted(loose))
     write(f'{room}/gradebook.html', f'''<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Gradebook</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <style>{STYLE}</style>
 <h1>Gradebook</h1>
-<p>{len(students)} students, {len(lessons)} lessons, {most} points in all. A
-cell tells more when the pointer rests on it.</p>
+<p>{len(students)} students, {len(lessons)} lessons, {most} points in all.</p>
+{stamp}
 <h2>Points</h2>
+<p class=soft>Rest the pointer on a cell to see its tests, the misconception
+that shows in them, and the hints asked for.</p>
 {points_table(lessons, students)}
 <h2>Distribution</h2>
-<p class=small>Students by their share of all points.</p>
+<p class=soft>How many students have how much of all points.</p>
 {distribution(lessons, students)}
 <h2>Misconceptions</h2>
-<p class=small>The tests that fail are those that this mistake makes fail. Only
-students in whom one was recognised.</p>
-{heat_map(lessons, students)}
+<p class=soft>A misconception is recognised when exactly those tests fail that
+it makes fail. How many students hold the most frequent ones:</p>
+{misconceptions(lessons, students)}
 </html>
 ''')
 
