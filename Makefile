@@ -248,7 +248,7 @@ $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call whi
 
 # -- packages: each stamp says that what its users need was found ---------------
 # Named here, so that make takes them for ordinary files in pattern rules.
-$(addprefix build/packages/,tests bench plot proof grade):
+$(addprefix build/packages/,tests bench plot proof grade book):
 build/packages/%: tests/tools/packages.tsv
 	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
 
@@ -519,10 +519,61 @@ $(addprefix build/proof/,intake resume services): $(call grade-parts,01-introduc
 	@mkdir -p $(@D)
 	@python3 tests/grade/prove_class.py $(@F) $@ 01-introduction:kv
 
+# -- the book (tests/book/) -----------------------------------------------------
+book := build/book
+# LESSON:MODULE:NEEDS of each, for course.sh.
+export BOOK_MAP := $(foreach l,$(lessons),$l:$(module-$l):$(subst $(space),$(comma),$(needs-$l)))
+texts := README.md $(wildcard lessons/*/README.md tests/*/README.md CONTRIBUTING.md)
+page-text = $(or $(wildcard lessons/$1/README.md tests/$1/README.md),$($1-text))
+index-text := README.md
+contributing-text := CONTRIBUTING.md
+glossary-text := $(book)/glossary.md
+page-kind = $(if $(filter index,$1),front,$(if $(filter lessons/%,$(call page-text,$1)),lesson,text))
+lesson-pages := $(patsubst lessons/%/README.md,%,$(wildcard lessons/*/README.md))
+pages := index $(lesson-pages) glossary $(patsubst tests/%/README.md,%,$(wildcard tests/*/README.md)) \
+    $(if $(wildcard CONTRIBUTING.md),contributing)
+# What the texts link to: a picture is copied, any other file becomes a page.
+linked := $(if $(filter book%,$(MAKECMDGOALS)),$(shell sh tests/book/linked.sh $(texts)))
+code-pages := $(foreach f,$(filter-out %.svg,$(linked)),$(book)/$(subst /,_,$f).html)
+pictures := $(filter %.svg,$(linked))
+yours := $(wildcard build/plot/*.svg)
+book-tools := $(addprefix tests/book/,page.sh page.html book.lua)
+book-assets := $(addprefix $(book)/,book.css book.js theme.js lunr.js search.js state.js)
+
+book: build/packages/book $(pages:%=$(book)/%.html) $(code-pages) $(book-assets) ## the course as pages, in build/book/index.html
+	@$(if $(pictures),cp --parents -u $(pictures) $(book))
+	@$(if $(yours),mkdir -p $(book)/yours && cp -u $(yours) $(book)/yours)
+	@echo 'Open $(book)/index.html'
+
+$(pages:%=$(book)/%.html): $(book)/%.html: $$(call page-text,$$*) $$(wildcard lessons/$$*/$$(module-$$*).h \
+    build/plot/$$**.svg) $(book)/course.tsv $(book-tools)
+	@sh tests/book/page.sh $@ $(call page-kind,$*) $<
+
+define code-page
+$(book)/$(subst /,_,$1).html: $1 $(wildcard $1/*) $(book)/course.tsv $(book-tools)
+	@sh tests/book/page.sh $$@ code $1
+endef
+$(foreach f,$(filter-out %.svg,$(linked)),$(eval $(call code-page,$f)))
+
+# Written anew each time, but new only where it differs.
+renew = @mkdir -p $(@D) && $1 > $@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+$(book)/course.tsv: $(texts) Makefile tests/book/course.sh | build/packages/book
+	$(call renew,sh tests/book/course.sh $(glossary-text))
+$(glossary-text): $(lesson-pages:%=$(book)/%.html) tests/book/glossary.sh
+	$(call renew,sh tests/book/glossary.sh $(book)/course.tsv $(lesson-pages:%=$(book)/parts/%.terms))
+$(book)/state.js: .force
+	$(call renew,$(tools)/dashboard.sh --states | sh tests/book/state.sh)
+$(book)/search.js: $(pages:%=$(book)/%.html)
+	@cat $(pages:%=$(book)/parts/%.js) > $@
+$(book)/lunr.js: | build/packages/book
+	@mkdir -p $(@D) && cp /usr/share/javascript/lunr/lunr.min.js $@
+$(book)/%: tests/book/%
+	@mkdir -p $(@D) && cp $< $@
+
 check: build/packages/check+proof+bench ## layout, lint, and texts against code
 	@$(tools)/check.sh $(STD) -D_GNU_SOURCE $(INCLUDE)
 
 .force:
-.PHONY: .force grade gradebook grade-parts gradescope autolab handout handout-check dashboard doctor help clean test signatures plots check
+.PHONY: .force grade gradebook grade-parts gradescope autolab handout handout-check dashboard doctor help clean test signatures plots check book
 
 -include $(wildcard build/gcc/grade/*/*/*.d build/gcc/grade/*/*/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

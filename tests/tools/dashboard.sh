@@ -1,11 +1,12 @@
 #!/bin/sh
 # dashboard.sh: all lessons, how far each is, and what comes next.
-# dashboard.sh --next: only what comes next.
+# dashboard.sh --next: only what comes next; --states: only "LESSON STATE".
 # Reads the states that lesson.sh left under build/state; ALL_LESSONS and PRESENT
 # come from the Makefile.
 set -u
 next=
-[ "${1:-}" = --next ] || printf '\nKey-value caching in C, fifteen lessons\n\n'
+what=${1:-all}
+[ "$what" != all ] || printf '\nKey-value caching in C, fifteen lessons\n\n'
 for lesson in $ALL_LESSONS; do
     n=${lesson%%-*}
     n=${n#0}
@@ -33,12 +34,15 @@ for lesson in $ALL_LESSONS; do
         next=${next:-$n}
         ;;
     esac
-    [ "${1:-}" = --next ] ||
-        printf '  %s %-24s %s\n' "$mark" "$lesson" "$state"
+    case $what in
+    all) printf '  %s %-24s %s\n' "$mark" "$lesson" "$state" ;;
+    --states) printf '%s %s\n' "$lesson" "$state" ;;
+    esac
 done
+[ "$what" != --states ] || exit 0
 if [ -n "$next" ]; then
     printf '\nNext: make lesson-%s\n' "$next"
 else
     printf '\nAll lessons that are here are green.\n'
 fi
-[ "${1:-}" = --next ] || printf 'All commands: make help\n'
+[ "$what" != all ] || printf 'All commands: make help\n'
