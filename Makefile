@@ -362,7 +362,7 @@ proofs-of = $(addprefix build/proof/$1/,\
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
 proofs := $(foreach l,$(present),$(call proofs-of,$l)) \
-    $(addprefix build/proof/,faults leftovers missing attacks intake resume services)
+    $(addprefix build/proof/,faults leftovers missing attacks intake resume services book)
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
@@ -543,6 +543,14 @@ book-assets := $(addprefix $(book)/,book.css book.js theme.js lunr.js search.js 
 book: build/packages/book $(pages:%=$(book)/%.html) $(code-pages) $(book-assets) ## the course as pages, in build/book/index.html
 	@$(if $(pictures),cp --parents -u $(pictures) $(book))
 	@$(if $(yours),mkdir -p $(book)/yours && cp -u $(yours) $(book)/yours)
+
+book-test: build/packages/book+book-test build/proof/book ## try the book in a browser
+	@$(tools)/summary.sh build/proof/book
+
+# Where there is no browser it says so, and make test does without.
+build/proof/book: $(texts) $(wildcard tests/book/* lessons/*/*.[ch] plots/*.svg)
+	@mkdir -p $(@D)
+	@sh tests/book/test.sh > $@.new && mv $@.new $@ && printf . >&2
 	@echo 'Open $(book)/index.html'
 
 $(pages:%=$(book)/%.html): $(book)/%.html: $$(call page-text,$$*) $$(wildcard lessons/$$*/$$(module-$$*).h \
@@ -574,6 +582,6 @@ check: build/packages/check+proof+bench ## layout, lint, and texts against code
 	@$(tools)/check.sh $(STD) -D_GNU_SOURCE $(INCLUDE)
 
 .force:
-.PHONY: .force grade gradebook grade-parts gradescope autolab handout handout-check dashboard doctor help clean test signatures plots check book
+.PHONY: .force grade gradebook grade-parts gradescope autolab handout handout-check dashboard doctor help clean test signatures plots check book book-test
 
 -include $(wildcard build/gcc/grade/*/*/*.d build/gcc/grade/*/*/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

@@ -65,6 +65,17 @@ function addCopyButtons() {
     }
 }
 
+// What scrolls sideways can be reached by keyboard.
+function reachScrollers() {
+    for (const part of all("pre, .table, figure")) {
+        if (part.scrollWidth > part.clientWidth) {
+            part.tabIndex = 0;
+        } else {
+            part.removeAttribute("tabindex");
+        }
+    }
+}
+
 // -- the search -------------------------------------------------------------------
 let index = null;
 const sections = [];
@@ -195,6 +206,9 @@ function openTarget() {
 showStates(window.bookState || {});
 followScrolling();
 addCopyButtons();
+reachScrollers();
+addEventListener("resize", reachScrollers);
+addEventListener("toggle", reachScrollers, { capture: true }); // a <details>
 openTarget();
 addEventListener("hashchange", openTarget);
 addEventListener("beforeprint", () => all("details").forEach((d) => { d.open = true; }));

@@ -121,7 +121,9 @@ local function resolve(link)
         anchor = page_of[path] and anchor or '#contract'
         link.target = (row == this and anchor ~= '') and anchor or
             row.page .. '.html' .. anchor
-    elseif contents_of(path) or io.open(path) then
+    elseif path:match('%.svg$') then
+        link.target = path
+    elseif io.open(path) then
         link.target = path:gsub('/', '_') .. '.html' .. anchor
     else -- a handout has not all files
         return pandoc.Span(link.content)
@@ -221,32 +223,34 @@ local function ends_sentence(inline)
     return inline.t == 'Str' and inline.text:find('[.?!]["\')]*$')
 end
 
+-- Such a beginning means what was said before it.
+local back_words = { That = true, This = true, It = true, So = true }
+
+-- The sentence around the i-th of the inlines, as HTML.
 local function sentence(inlines, i)
     local from, to = i, i
-    local function back()
+    local function to_the_start()
         while from > 1 and not ends_sentence(inlines[from - 1]) do
             from = from - 1
         end
     end
-    back()
-    local first = utils.stringify(inlines[from])
-    if from > 2 and ('That This It So In There'):find(first, 1, true) then
-        from = from - 1 -- such a beginning means what was said before it
-        back()
+    local function first_word()
+        local blank = inlines[from].t == 'Space' or inlines[from].t == 'SoftBreak'
+        return utils.stringify(inlines[blank and from + 1 or from])
+    end
+    to_the_start()
+    if from > 1 and back_words[first_word()] then
+        from = from - 1
+        to_the_start()
     end
     while to < #inlines and not ends_sentence(inlines[to]) do
         to = to + 1
     end
-    local said = pandoc.List({})
-    if inlines[from].t == 'Space' or inlines[from].t == 'SoftBreak' then
-        from = from + 1
-    end
-    for at = from, to do
-        said:insert(inlines[at])
-    end
-    return html(pandoc.Plain(said):walk({ Link = function(link)
-        return pandoc.Span(link.content)
-    end })):gsub('\n', ' ')
+    local said = pandoc.Plain({ table.unpack(inlines, from, to) }):walk({
+        Link = function(link)
+            return pandoc.Span(link.content)
+        end })
+    return html(said):gsub('\n', ' '):gsub('^ ', '')
 end
 
 local function find_terms(block)
@@ -365,16 +369,18 @@ end
 
 local function caption_code(block)
     local file = block.attributes.file
-    block.attributes = { tabindex = '0' }
+    block.attributes = {}
     if not file or not contents_of(file) then
         return block
     end
-    return { raw('<p class="from">%s</p>', escape(file)), block }
+    local stub = file:match('^tests/([^/]+)/stub%.c$')
+    local row = stub and page_of['lessons/' .. stub .. '/README.md']
+    return { raw('<p class="from">%s</p>', row and ('lessons/%s/%s.c, as it is at first')
+        :format(stub, row.module) or escape(file)), block }
 end
 
 local function frame_table(block)
-    return { raw('<div class="table" role="region" aria-label="Table" tabindex="0">'),
-        block, raw('</div>') }
+    return { raw('<div class="table">'), block, raw('</div>') }
 end
 
 local function only_image(para)
