@@ -248,7 +248,7 @@ $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call whi
 
 # -- packages: each stamp says that what its users need was found ---------------
 # Named here, so that make takes them for ordinary files in pattern rules.
-$(addprefix build/packages/,tests bench plot proof grade book):
+$(addprefix build/packages/,tests bench plot proof grade book pictures):
 build/packages/%: tests/tools/packages.tsv
 	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
 
@@ -421,10 +421,14 @@ measure-%: $$(bench-parts) .force ## measure anew for the charts in plots/; then
 	$(check-lesson)
 	@$(call bench,measure)
 
-plots: $(foreach l,$(present),plots/$l.svg $(patsubst %.gp,%.svg,$(wildcard plots/$l-speed.gp))) ## draw every chart anew from its data
+pictures := $(patsubst %.pikchr,%.svg,$(filter-out plots/style.pikchr,$(wildcard plots/*.pikchr)))
+plots: $(foreach l,$(present),plots/$l.svg $(patsubst %.gp,%.svg,$(wildcard plots/$l-speed.gp))) $(pictures) ## draw every chart and picture anew
 
 plots/%.svg: plots/%.gp plots/%.tsv plots/style.gp | build/packages/plot
 	gnuplot $<
+
+plots/%.svg: plots/%.pikchr plots/style.pikchr plots/picture.sh | build/packages/pictures
+	sh plots/picture.sh $*
 
 # The counted data of a chart is what the bench counts.
 build/proof/%/chart: $$(wildcard plots/$$*.tsv plots/*.sh) build/gcc/fast/bench/% build/gcc/fast/bench/01-introduction \
@@ -535,13 +539,13 @@ pages := index $(lesson-pages) glossary $(patsubst tests/%/README.md,%,$(wildcar
 # What the texts link to: a picture is copied, any other file becomes a page.
 linked := $(if $(filter book%,$(MAKECMDGOALS)),$(shell sh tests/book/linked.sh $(texts)))
 code-pages := $(foreach f,$(filter-out %.svg,$(linked)),$(book)/$(subst /,_,$f).html)
-pictures := $(filter %.svg,$(linked))
+images := $(filter %.svg,$(linked))
 yours := $(wildcard build/plot/*.svg)
 book-tools := $(addprefix tests/book/,page.sh page.html book.lua)
 book-assets := $(addprefix $(book)/,book.css book.js theme.js lunr.js search.js state.js)
 
 book: build/packages/book $(pages:%=$(book)/%.html) $(code-pages) $(book-assets) ## the course as pages, in build/book/index.html
-	@$(if $(pictures),cp --parents -u $(pictures) $(book))
+	@$(if $(images),cp --parents -u $(images) $(book))
 	@$(if $(yours),mkdir -p $(book)/yours && cp -u $(yours) $(book)/yours)
 
 book-test: build/packages/book+book-test build/proof/book ## try the book in a browser
