@@ -50,10 +50,11 @@
  *      main queue if its name is among the ghosts, else into the small queue,
  *      with no hits yet. Which queue gives is decided once, before anybody
  *      moves: the small one if it holds a tenth of the capacity or more, else
- *      the main one; who has nobody to give leaves it to the other. Whoever was hit twice or more in the small queue moves on
- *      to the main queue at its end and takes its hits along; the next one goes
- *      and leaves a ghost. In the main queue each hit, up to three in all, is
- *      worth one more round.
+ *      the main one; who has nobody to give leaves it to the other. Whoever
+ *      was hit twice or more in the small queue moves on to the main queue at
+ *      its end and takes its hits along; the next one goes and leaves a ghost.
+ *      In the main queue each hit, up to three in all, is worth one more
+ *      round.
  * [P8] W-TinyLFU: an object that is new comes into the window; whoever drops
  *      out of it enters the main part while there is room, and then only if it
  *      has been asked for more often lately than the one that would have to go,
