@@ -547,6 +547,16 @@ book-assets := $(addprefix $(book)/,book.css book.js theme.js lunr.js search.js 
 book: build/packages/book $(pages:%=$(book)/%.html) $(code-pages) $(book-assets) ## the course as pages, in build/book/index.html
 	@$(if $(images),cp --parents -u $(images) $(book))
 	@$(if $(yours),mkdir -p $(book)/yours && cp -u $(yours) $(book)/yours)
+	@echo 'Open $(book)/index.html'
+
+book-pdf: build/packages/book+book-pdf $(book)/book.pdf ## the same on paper, in build/book/book.pdf
+	@echo '$(book)/book.pdf is there'
+
+$(book)/book.pdf: $(pages:%=$(book)/%.html) tests/book/book.css tests/book/pdf.sh | book
+	@sh tests/book/pdf.sh $@ $(pages)
+
+screens: build/packages/tests+05-lru build/packages/proof ## take the red and the green page of the README anew
+	@sh tests/book/screens.sh plots/screen
 
 book-test: build/packages/book+book-test build/proof/book ## try the book in a browser
 	@$(tools)/summary.sh build/proof/book
@@ -555,7 +565,6 @@ book-test: build/packages/book+book-test build/proof/book ## try the book in a b
 build/proof/book: $(texts) $(wildcard tests/book/* lessons/*/*.[ch] plots/*.svg)
 	@mkdir -p $(@D)
 	@sh tests/book/test.sh > $@.new && mv $@.new $@ && printf . >&2
-	@echo 'Open $(book)/index.html'
 
 $(pages:%=$(book)/%.html): $(book)/%.html: $$(call page-text,$$*) $$(wildcard lessons/$$*/$$(module-$$*).h \
     build/plot/$$**.svg) $(book)/course.tsv $(book-tools)
@@ -586,6 +595,6 @@ check: build/packages/check+proof+bench ## layout, lint, and texts against code
 	@$(tools)/check.sh $(STD) -D_GNU_SOURCE $(INCLUDE)
 
 .force:
-.PHONY: .force grade gradebook grade-parts gradescope autolab handout handout-check dashboard doctor help clean test signatures plots check book book-test
+.PHONY: .force grade gradebook grade-parts gradescope autolab handout handout-check dashboard doctor help clean test signatures plots check book book-pdf book-test screens
 
 -include $(wildcard build/gcc/grade/*/*/*.d build/gcc/grade/*/*/*/*.d $B/*/*/*.d $B/*/*/*/*.d $B/*/*/*/*/*.d)

@@ -79,19 +79,47 @@ quotes() {
     find . -name '*.md' -not -path './build/*' | xargs awk -f "$tools/quotes.awk"
 }
 
+# The anchors of a text's headings, as GitHub and the book make them.
+anchors() {
+    sed -n 's/^##* //p' "$1" | tr 'A-Z ' 'a-z-' | sed 's/[^a-z0-9_-]//g'
+}
+
+# leads_on TEXT TARGET: whether a link from the text leads somewhere.
+leads_on() {
+    file=${2%%#*}
+    file=${file:+$(dirname "$1")/$file}
+    [ -e "${file:-$1}" ] || return 1
+    case $2 in
+    *.md\#* | \#*) anchors "${file:-$1}" | grep -qxF -- "${2#*#}" ;;
+    esac
+}
+
 links() {
-    bad=0
     find . -name '*.md' -not -path './build/*' > "$scratch/texts"
     while read -r text; do
-        grep -no '](\([^)#][^)]*\))' "$text" | sed 's/](\(.*\))$/\1/' |
+        grep -no '](\([^)]*\))' "$text" | sed 's/](\(.*\))$/\1/' |
             while IFS=: read -r line target; do
-                case $target in http*) continue ;; esac
-                [ -e "$(dirname "$text")/${target%%#*}" ] ||
+                case $target in http* | mailto:*) continue ;; esac
+                leads_on "$text" "$target" ||
                     echo "$text:$line: $target leads nowhere"
             done
     done < "$scratch/texts" > "$scratch/dead"
     cat "$scratch/dead"
     [ ! -s "$scratch/dead" ]
+}
+
+# Every picture says in words what it shows, and is what its source says.
+pictures() {
+    find . -name '*.md' -not -path './build/*' -print0 |
+        xargs -0 grep -nE '!\[[^]]{0,19}\]\(' |
+        sed 's/\(:[0-9]*\):.*/\1: say in the brackets what the picture shows/' \
+            > "$scratch/bare"
+    cat "$scratch/bare"
+    [ ! -s "$scratch/bare" ] || return 1
+    for source in plots/*.pikchr; do
+        name=$(basename "$source" .pikchr)
+        [ "$name" = style ] || sh plots/picture.sh --fresh "$name" || return 1
+    done
 }
 
 # The commands that a text names exist.
@@ -120,7 +148,7 @@ states() {
 }
 
 shell() {
-    for script in "$tools"/*.sh plots/*.sh .ci/run; do
+    for script in "$tools"/*.sh tests/book/*.sh plots/*.sh .ci/run; do
         sh -n "$script" || return 1
     done
 }
@@ -132,6 +160,7 @@ shell() {
     run pristine pristine
     run quotes quotes
     run links links
+    run pictures pictures
     run commands commands
     run states states
     run shell shell
