@@ -11,7 +11,8 @@ state=build/state/$lesson
 case $program in */mine) state=$state-on-mine ;; esac
 mkdir -p "$out" build/state
 rm -f "$out/report.tsv" "$out/events" "$out/next"
-rows=$({ [ -t 1 ] && stty size < /dev/tty || echo 999; } 2> /dev/null)
+rows=999
+[ ! -t 1 ] || rows=$(stty size < /dev/tty 2> /dev/null || echo 999)
 colour=
 [ ! -t 1 ] || [ -n "${NO_COLOR:-}" ] || colour=1
 [ -f "$source" ] || {
