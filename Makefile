@@ -538,7 +538,8 @@ pages := index $(lesson-pages) glossary $(patsubst tests/%/README.md,%,$(wildcar
     $(if $(wildcard CONTRIBUTING.md),contributing)
 # What the texts link to: a picture is copied, any other file becomes a page.
 linked := $(if $(filter book%,$(MAKECMDGOALS)),$(shell sh tests/book/linked.sh $(texts)))
-code-pages := $(foreach f,$(filter-out %.svg,$(linked)),$(book)/$(subst /,_,$f).html)
+code-page-of = $(book)/$(subst /,_,$(patsubst .%,%,$1)).html
+code-pages := $(foreach f,$(filter-out %.svg,$(linked)),$(call code-page-of,$f))
 images := $(filter %.svg,$(linked))
 yours := $(wildcard build/plot/*.svg)
 book-tools := $(addprefix tests/book/,page.sh page.html book.lua)
@@ -571,7 +572,7 @@ $(pages:%=$(book)/%.html): $(book)/%.html: $$(call page-text,$$*) $$(wildcard le
 	@sh tests/book/page.sh $@ $(call page-kind,$*) $<
 
 define code-page
-$(book)/$(subst /,_,$1).html: $1 $(wildcard $1/*) $(book)/course.tsv $(book-tools)
+$(call code-page-of,$1): $1 $(wildcard $1/*) $(book)/course.tsv $(book-tools)
 	@sh tests/book/page.sh $$@ code $1
 endef
 $(foreach f,$(filter-out %.svg,$(linked)),$(eval $(call code-page,$f)))

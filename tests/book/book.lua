@@ -124,7 +124,7 @@ local function resolve(link)
     elseif path:match('%.svg$') then
         link.target = path
     elseif io.open(path) then
-        link.target = path:gsub('/', '_') .. '.html' .. anchor
+        link.target = path:gsub('^%.', ''):gsub('/', '_') .. '.html' .. anchor
     else -- a handout has not all files
         return pandoc.Span(link.content)
     end
@@ -191,7 +191,8 @@ local function chart(image)
     if not name then
         return nil
     elseif not contents_of(('plots/%s.gp'):format(name)) then
-        return figure('picture', path, path, alt, said)
+        return figure(name:match('^screen') and 'screen' or 'picture', path,
+            path, alt, said)
     end
     local number = name:match('^(%d+%l?)%-'):gsub('^0', '')
     local figures = {}
