@@ -94,7 +94,7 @@ CC := gcc
 endif
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-ifneq ($(filter test test-% check signatures,$(MAKECMDGOALS)),)
+ifneq ($(filter test test-% check signatures book book-pdf book-test,$(MAKECMDGOALS)),)
 MAKEFLAGS += -j$(shell nproc)
 endif
 .DEFAULT_GOAL := dashboard

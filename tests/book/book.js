@@ -183,7 +183,9 @@ function onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) {
         return;
     }
-    if (typing && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
+    if (typing && event.key === "Escape") {
+        one("#search").close(); // at once: a filled field would be emptied first
+    } else if (typing && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
         event.preventDefault();
         moveInResults(event.key === "ArrowDown" ? 1 : -1);
     } else if (!typing && event.key === "/") {

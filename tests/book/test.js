@@ -168,6 +168,11 @@ async function try_pages(tab) {
     const followed = await tab.$eval(".here [aria-current]", (a) => a.hash);
     must("the contents list follows", followed === "#questions" ? [] :
         [`at #questions it shows ${followed}`]);
+    await tab.keyboard.press("/");
+    await tab.fill("#query", "x");
+    await tab.keyboard.press("Escape");
+    const open = await tab.$eval("#search", (dialog) => dialog.open);
+    must("Escape closes the search", open ? ["it is still open"] : []);
     const before = await tab.evaluate(() => document.documentElement.dataset.theme);
     await tab.click("#theme");
     await tab.reload();
