@@ -51,7 +51,8 @@
  *      are that many and they are short, before it waits for an answer.
  * [P10] It never has more than REDIS_CACHE_WINDOW commands unanswered, and it
  *      reads while it writes: no number of commands, and no server, however
- *      little it reads ahead, brings both to wait for each other.
+ *      little it reads ahead, brings both to wait for each other. It adds none
+ *      while 64 KiB wait to be sent: long commands are not copied ahead.
  * [P11] Each key of such a call has a result of its own: an answer that is a
  *      miss or an error is that of its own key, and of no other; so is one of
  *      a kind that its command never has, which is STATUS_BACKEND. If the call

@@ -1335,6 +1335,46 @@ TEST(long_commands_and_long_answers_do_not_deadlock, "P10", "8.7") {
     peer_stop(&p);
 }
 
+static void answer_each(int listener, struct heard *h) {
+    struct ear e = pick_up(listener, h);
+    while (hear(&e, h)) {
+        say(&e, "$1\r\nv\r\n");
+    }
+    close(e.socket);
+}
+
+/* The most that this process held when a value came. */
+static void note_held(void *context, size_t i, bytes value) {
+    size_t *most = context, now = held();
+    (void)i;
+    (void)value;
+    *most = now > *most ? now : *most;
+}
+
+TEST(long_commands_are_not_copied_ahead, "P10", "8.7") {
+    enum { KEYS = 60 };
+    struct peer p = peer_start(answer_each);
+    redis_cache *r = cache_at(p.address, patience_ms());
+    status results[KEYS];
+    char *key = malloc(LONG + 1);
+    want_true(key != NULL, "allocate a long key", "no memory?");
+    memset(key, 'k', LONG);
+    key[LONG] = '\0';
+    bytes *keys = same_keys(KEYS, key);
+    size_t before = held(), most = before;
+    want_status(redis_cache_get_many(r, keys, KEYS, note_held, &most, results),
+                STATUS_OK, "get_many of 60 keys of 256 KB", "all are answered");
+    want_at_most(most - before, 4 << 20,
+                 "the same: bytes that the process held more while answers "
+                 "came",
+                 "the caller has these keys in memory already: write the next "
+                 "command when fewer than 64 KiB wait to be sent");
+    free(keys);
+    free(key);
+    redis_cache_destroy(r);
+    peer_stop(&p);
+}
+
 /* When nothing more comes, answers all at once: to each the last byte of its
  * key. So one read brings all answers. After few commands it waits no more. */
 static void echo_when_silent(int listener, struct heard *h) {

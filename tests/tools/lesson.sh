@@ -33,7 +33,8 @@ echo "Lesson $n: $source${DB:+ on $DB}"
 awk -f "$here/page.awk" -v n="$n" -v source="$source" \
     -v rows="${rows%% *}" -v colour="$colour" \
     -v all="$(grep -c '^TEST(' "tests/$lesson/test.c")" -v next_file="$out/next" \
-    "tests/$lesson/signatures.tsv" "lessons/$lesson/"*.h "$out/report.tsv"
+    "tests/$lesson/signatures.tsv" "lessons/$lesson/"*.h \
+    "tests/$lesson/stub.c" "$out/report.tsv"
 verdict=$?
 if [ -s "$out/log" ]; then
     echo
