@@ -592,16 +592,20 @@ static void run(const db *d, const char *sql) {
     run_with(d, sql, NULL, 0);
 }
 
-static db connect_to(const struct place *p) {
+static db connect_for(const struct place *p, int timeout_ms) {
     db d = {0};
-    status s = p->address ? db_postgres_open(p->address, TIMEOUT_MS, &d)
-                          : db_sqlite_open(p->file, TIMEOUT_MS, &d);
+    status s = p->address ? db_postgres_open(p->address, timeout_ms, &d)
+                          : db_sqlite_open(p->file, timeout_ms, &d);
     want_status(s, STATUS_OK, "open the test's database",
                 "this machine has no room for one");
     if (!p->address) {
         run(&d, "PRAGMA synchronous = OFF");
     }
     return d;
+}
+
+static db connect_to(const struct place *p) {
+    return connect_for(p, TIMEOUT_MS);
 }
 
 static void make_users(const db *d) {
@@ -1790,6 +1794,64 @@ TEST(a_killed_server_is_a_clear_failure, "P10", "11.7") {
     } else {
         leave(&place);
     }
+}
+
+/* A database that does not answer until it is told to go on: a server's
+ * process for this connection is stopped, a file is locked by somebody else. */
+struct hung {
+    pid_t process;
+    sqlite3 *other;
+};
+
+static struct hung hang(const struct place *place, query_cache *c) {
+    struct hung h = {0};
+    if (on_postgres()) {
+        const rows *r = get(c, "SELECT pg_backend_pid()");
+        h.process = (pid_t)value_in(r, 0).integer;
+        kill(h.process, SIGSTOP);
+    } else {
+        want_true(
+            sqlite3_open(place->file, &h.other) == SQLITE_OK
+                && sqlite3_exec(h.other, "BEGIN EXCLUSIVE", NULL, NULL, NULL)
+                       == SQLITE_OK,
+            "lock the file", "this is a fault of the test");
+    }
+    return h;
+}
+
+static void go_on(const struct hung *h) {
+    if (h->process) {
+        kill(h->process, SIGCONT);
+    }
+    sqlite3_close(h->other);
+}
+
+TEST(a_database_that_hangs_is_a_timeout, "P6", "11.7") {
+    enum { SHORT_MS = 200, MUCH_LATER_S = 5 };
+    struct place place = make_place();
+    db d = connect_for(&place, SHORT_MS);
+    if (!on_postgres()) { /* in WAL mode, who reads waits for nobody */
+        run(&d, "PRAGMA journal_mode = DELETE");
+    }
+    make_users(&d);
+    add_user(&d, 1, "Ann");
+    query_cache *c = open_with(&d, (query_cache_options){0});
+    struct hung h = hang(&place, c);
+    time_t start = time(NULL);
+    status s = failing(c, NAME_OF_1);
+    time_t end = time(NULL);
+    bool says_why = d.error(d.self)[0] != '\0';
+    go_on(&h);
+    want_status(s, STATUS_TIMEOUT, "get a name while the database hangs",
+                "it gives the failure's own status: hand that on");
+    want_at_most(end - start, MUCH_LATER_S, "the same: seconds",
+                 "one question, and one timeout: do not ask again");
+    want_true(says_why, "the same; ask the database for the error",
+              "the database has words for it");
+    want_name(c, "Ann", "the same when it goes on");
+    query_cache_close(c);
+    end_db(&d);
+    leave(&place);
 }
 
 /* On PostgreSQL, ends the connection of d from another one. SQLite has none,
