@@ -124,6 +124,9 @@ TEST(keys_may_hold_any_byte_and_are_copied, "P1", "4.2") {
     };
     enum { KEYS = sizeof keys / sizeof keys[0] };
     ttl *t = fresh(1000);
+    want_status(ttl_set(t, (bytes){NULL, 0}, &cells[0]), STATUS_OK,
+                "set the key of no bytes, at NULL",
+                "it is a key; but memcpy may not be given NULL, even for none");
     for (size_t i = 0; i < KEYS; i++) {
         char buffer[64] = "";
         memcpy(buffer, keys[i].data, keys[i].len);

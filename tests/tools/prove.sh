@@ -244,7 +244,7 @@ prove_faults() {
 
 # kill_runner SIGNAL: to the runner of run_tests, which runs in the background.
 kill_runner() {
-    kill -"$1" "$(tail -n 1 "$scratch/runners")"
+    kill -"$1" "$(tail -n 1 "$scratch/runners")" 2> /dev/null # or it has ended
     wait
 }
 
