@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 /* A call that must fail is over soon, and in much less than this. */
-enum { SHORT_MS = 60, MUCH_LATER_MS = 1000 };
+enum { SHORT_MS = 60, LONGER_MS = 300, MUCH_LATER_MS = 1000 };
 
 /* A timeout that is enough for any answer that comes, under Valgrind too. */
 static int patience_ms(void) {
@@ -824,9 +824,8 @@ TEST(every_number_is_freed_too, "P12", "8.5") {
 
 static void want_soon(int64_t start, const char *did) {
     want_at_most(now_ms() - start, MUCH_LATER_MS, text("%s: milliseconds", did),
-                 text("the timeout is %d ms for the whole call, and each wait "
-                      "may take only what is left of it",
-                      SHORT_MS));
+                 "the timeout is for the whole call, and each wait may take "
+                 "only what is left of it");
 }
 
 TEST(a_server_that_hangs_is_a_timeout, "P6", "8.6") {
@@ -889,7 +888,7 @@ static void drip(int listener, struct heard *h) {
 
 TEST(a_server_that_drips_is_a_timeout_too, "P6", "8.6") {
     struct peer p = peer_start(drip);
-    redis_cache *r = cache_at(p.address, SHORT_MS);
+    redis_cache *r = cache_at(p.address, LONGER_MS);
     int64_t start = now_ms();
     want_text(get(r, "a"), "(timeout)",
               "get a from a server that sends a byte every 2 ms",
