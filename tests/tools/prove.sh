@@ -67,9 +67,10 @@ left() {
         while read -r runner; do
             ls -d "/tmp/criterion_$runner.sock" "/dev/shm/bxf_arena_$runner"
         done < "$scratch/runners"
-        for file in /dev/shm/bxfi_*; do
-            [ -e "$file" ] && [ ! -e "/proc/${file##*_}" ] && echo "$file"
-        done
+        find /dev/shm -name 'bxfi_*' -newer "$scratch/runners" -user "$(id -u)" |
+            while read -r file; do
+                [ -e "/proc/${file##*_}" ] || echo "$file"
+            done
     } 2> /dev/null
 }
 
