@@ -101,7 +101,7 @@
 /* The most shards one cache can have, and the least and most memory of one. */
 #define CACHE_SHARDS_MAX ((size_t)4096)
 #define CACHE_SHARD_BYTES_MIN ((size_t)4096)
-#define CACHE_SHARD_BYTES_MAX ((size_t)32 << 30)
+#define CACHE_SHARD_BYTES_MAX ((size_t)16 << 30)
 
 /* What the cache takes over its budget: malloc's own account of one block,
  * rounded up to pages. */
@@ -272,7 +272,8 @@ status cache_get_or_load(cache *c, bytes key, cache_load load, void *context,
  * buffer, size, len: as cache_get.
  * Returns: STATUS_OK; STATUS_TOO_LARGE: the key has more than `size` bytes,
  * *len says how many; STATUS_INVALID: [P15], or a number that is no double and
- * no 64-bit integer; STATUS_NO_MEMORY.
+ * no 64-bit integer; STATUS_NO_MEMORY. (Where memory runs out in the midst of
+ * a text, Jansson may call it invalid.)
  * Cost: O(length), and O(n log n) for n members. */
 status cache_json_key(bytes json, void *buffer, size_t size, size_t *len);
 

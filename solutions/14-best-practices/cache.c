@@ -1,15 +1,15 @@
 /* cache: shards of a ring and an index each, single flight, early refresh. */
 #include "cache.h"
 
-#include <errno.h>
-#include <inttypes.h>
+#include "cache_flight.h"
+#include "cache_index.h"
+#include "cache_metrics.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -37,24 +37,11 @@ struct entry {
     char data[]; /* the key, then the value */
 };
 
-/* A load that is running, or has ended and is still being looked at. */
-struct flight {
-    struct flight *next; /* in the shard's list */
-    bytes key;           /* lent by the thread that loads */
-    pthread_t loader;
-    pthread_cond_t ended;
-    bool done;
-    status status;  /* once it is done, */
-    char *value;    /* and what it brought; NULL unless STATUS_OK */
-    size_t len;     /* of the value */
-    size_t holders; /* the loader, and all who wait */
-};
-
 struct shard {
     _Alignas(LINE_BYTES) pthread_mutex_t lock; /* guards all of these */
-    uint64_t *index; /* 0: empty; else tag and where, see slot_of */
-    size_t slots;    /* of the index, */
-    size_t count;    /* and how many are in use: the entries */
+    const cache *of;
+    cache_index index;
+    size_t count; /* of its slots in use: the entries */
     char *ring;
     size_t size;      /* of the ring */
     size_t head;      /* the next entry is written here */
@@ -65,7 +52,7 @@ struct shard {
     int64_t clock_ms; /* what the clock showed last, */
     uint64_t now_ms;  /* and how much time that makes since the start */
     uint64_t random;
-    struct flight *flights; /* loads whose result will be kept */
+    flight *flights; /* loads whose result will be kept */
     cache_stats stats;
 };
 
@@ -78,36 +65,35 @@ struct cache {
     pthread_condattr_t monotonic;
 };
 
-/* --- the index -----------------------------------------------------------
- *
- * Open addressing as in lesson 2. A slot has the tag, 32 bits of the hash, in
- * its upper half. The tag times the number of slots, without the lower 32
- * bits, is the home: so that number need not be a power of two. */
+/* --- shards and the index ----------------------------------------------------
+ */
 
 static uint64_t hash_of(const cache *c, bytes key) {
     return XXH3_64bits_withSeed(key.data, key.len, c->options.seed);
 }
 
-static struct shard *shard_of(const cache *c, uint64_t hash) {
-    return &c->shards[(hash >> 32) * c->count >> 32];
+/* Chooses the shard by the hash's upper half, and locks it. Meanwhile the
+ * processor fetches the line of the index that is needed next. */
+static struct shard *enter(const cache *c, uint64_t hash) {
+    struct shard *s = &c->shards[(hash >> 32) * c->count >> 32];
+    __builtin_prefetch(&s->index.slots[index_home(&s->index, (uint32_t)hash)]);
+    pthread_mutex_lock(&s->lock);
+    return s;
 }
 
-/* What a slot holds for an entry at this place of the ring. Places are
- * counted from 1, so that no slot in use is 0. */
+static void leave(struct shard *s) {
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* What a slot holds for an entry at this place of the ring. Places are counted
+ * in units from 1, so that no slot in use is 0. */
 static uint64_t slot_of(uint64_t hash, size_t at) {
-    return hash << 32 | (at / UNIT + 1);
+    return index_slot(hash, (uint32_t)(at / UNIT + 1));
 }
 
-static struct entry *entry_in(const struct shard *s, uint64_t slot) {
-    return (struct entry *)(s->ring + ((uint32_t)slot - 1) * (size_t)UNIT);
-}
-
-static size_t home_of(const struct shard *s, uint64_t slot) {
-    return (size_t)((slot >> 32) * s->slots >> 32);
-}
-
-static size_t after(const struct shard *s, size_t i) {
-    return i + 1 < s->slots ? i + 1 : 0;
+static struct entry *entry_in(const struct shard *s, size_t i) {
+    size_t place = index_place(s->index.slots[i]);
+    return (struct entry *)(s->ring + (place - 1) * UNIT);
 }
 
 static bool has_key(const struct entry *e, bytes key) {
@@ -117,47 +103,24 @@ static bool has_key(const struct entry *e, bytes key) {
 
 /* A quarter of the slots is empty, so every walk ends. */
 static size_t find(const struct shard *s, uint64_t hash, bytes key) {
-    size_t i = home_of(s, hash << 32);
-    for (; s->index[i] != 0; i = after(s, i)) {
-        if (s->index[i] >> 32 == (uint32_t)hash
-            && has_key(entry_in(s, s->index[i]), key)) {
+    const cache_index *x = &s->index;
+    uint32_t tag = (uint32_t)hash;
+    for (size_t i = index_home(x, tag); x->slots[i] != 0;
+         i = index_after(x, i)) {
+        if (index_tag(x->slots[i]) == tag && has_key(entry_in(s, i), key)) {
             return i;
         }
     }
     return NO_SLOT;
 }
 
-/* The slot that holds this, or the first empty one after its home. */
-static size_t find_slot(const struct shard *s, uint64_t slot) {
-    size_t i = home_of(s, slot);
-    while (s->index[i] != 0 && s->index[i] != slot) {
-        i = after(s, i);
-    }
-    return i;
-}
-
-static size_t distance(const struct shard *s, size_t from, size_t to) {
-    return to >= from ? to - from : to + s->slots - from;
-}
-
-/* Empties a slot without a trace: as close_hole in lesson 2. */
-static void empty_slot(struct shard *s, size_t hole) {
-    for (size_t i = after(s, hole); s->index[i] != 0; i = after(s, i)) {
-        size_t home = home_of(s, s->index[i]);
-        if (distance(s, home, i) >= distance(s, hole, i)) {
-            s->index[hole] = s->index[i];
-            hole = i;
-        }
-    }
-    s->index[hole] = 0;
-}
-
-/* --- time ---------------------------------------------------------------- */
+/* --- time --------------------------------------------------------------------
+ */
 
 /* Only steps forward count, so a clock that was set back makes nothing older
  * or younger. */
-static uint64_t now_of(const cache *c, struct shard *s) {
-    int64_t shown = ms_clock_now(c->options.clock);
+static uint64_t now_of(struct shard *s) {
+    int64_t shown = ms_clock_now(s->of->options.clock);
     if (shown > s->clock_ms) {
         uint64_t step = (uint64_t)shown - (uint64_t)s->clock_ms;
         s->now_ms = step < TIME_LAST - s->now_ms ? s->now_ms + step : TIME_LAST;
@@ -167,11 +130,11 @@ static uint64_t now_of(const cache *c, struct shard *s) {
 }
 
 /* When an entry of this ttl ends; 0: never. */
-static uint64_t end_after(const cache *c, struct shard *s, int64_t ttl_ms) {
+static uint64_t end_after(struct shard *s, int64_t ttl_ms) {
     if ((uint64_t)ttl_ms >= TIME_LAST) {
         return 0;
     }
-    uint64_t ends = now_of(c, s) + (uint64_t)ttl_ms;
+    uint64_t ends = now_of(s) + (uint64_t)ttl_ms;
     return ends < TIME_LAST ? ends : 0;
 }
 
@@ -179,25 +142,26 @@ static uint64_t end_after(const cache *c, struct shard *s, int64_t ttl_ms) {
  * OVER: not even that. */
 enum state { FRESH, STALE, OVER };
 
-static enum state state_of(const cache *c, struct shard *s,
-                           const struct entry *e) {
+static enum state state_of(struct shard *s, const struct entry *e) {
     if (e->ends == 0) {
         return FRESH;
     }
-    uint64_t now = now_of(c, s);
+    uint64_t now = now_of(s);
     if (now < e->ends) {
         return FRESH;
     }
-    return now - e->ends < (uint64_t)c->options.stale_ms ? STALE : OVER;
+    return now - e->ends < (uint64_t)s->of->options.stale_ms ? STALE : OVER;
 }
 
-/* --- entries ------------------------------------------------------------- */
+/* --- entries -----------------------------------------------------------------
+ */
 
-static void say(const cache *c, cache_level level, const char *event, bytes key,
-                const char *reason) {
-    if (c->options.log && level >= c->options.log_level) {
+static void say(const struct shard *s, cache_level level, const char *event,
+                bytes key, const char *reason) {
+    if (s->of->options.log && level >= s->of->options.log_level) {
         key.len = key.len < CACHE_KEY_MAX ? key.len : CACHE_KEY_MAX;
-        c->options.log(c->options.log_context, level, event, key, reason);
+        s->of->options.log(s->of->options.log_context, level, event, key,
+                           reason);
     }
 }
 
@@ -226,71 +190,71 @@ static void copy(void *to, bytes from) {
 
 /* Takes the entry in this slot out. Its bytes stay until the tail comes by. */
 static void drop(struct shard *s, size_t at) {
-    struct entry *e = entry_in(s, s->index[at]);
+    struct entry *e = entry_in(s, at);
     e->live = 0;
     s->live -= footprint_of(e);
     s->count--;
     s->stats.entry_bytes -= (uint64_t)e->key_len + e->value_len;
-    empty_slot(s, at);
+    index_empty(&s->index, at);
 }
 
-static void expire(const cache *c, struct shard *s, size_t at) {
+static void expire(struct shard *s, size_t at) {
     s->stats.expirations++;
-    say(c, CACHE_DEBUG, "expire", key_of(entry_in(s, s->index[at])), "ttl");
+    say(s, CACHE_DEBUG, "expire", key_of(entry_in(s, at)), "ttl");
     drop(s, at);
 }
 
 /* Looks a key up; drops its entry if that is over.
  * state: out. Returns: the entry, fresh or stale, or NULL. */
-static struct entry *look(const cache *c, struct shard *s, uint64_t hash,
-                          bytes key, enum state *state) {
+static struct entry *look(struct shard *s, uint64_t hash, bytes key,
+                          enum state *state) {
     size_t at = find(s, hash, key);
     if (at == NO_SLOT) {
         return NULL;
     }
-    struct entry *e = entry_in(s, s->index[at]);
-    *state = state_of(c, s, e);
+    struct entry *e = entry_in(s, at);
+    *state = state_of(s, e);
     if (*state == OVER) {
-        expire(c, s, at);
+        expire(s, at);
         return NULL;
     }
     return e;
 }
 
-/* --- room ---------------------------------------------------------------- */
+/* --- room --------------------------------------------------------------------
+ */
 
 /* Moves the oldest entry to the head, where there is room for it: the room
  * that it leaves, if nothing else. */
 static void move_to_head(struct shard *s, size_t at, uint64_t hash) {
-    struct entry *from = entry_in(s, s->index[at]);
+    struct entry *from = entry_in(s, at);
     struct entry *to = (struct entry *)(s->ring + s->head);
     size_t n = footprint_of(from);
     memmove(to, from, n);
     to->hit = 0;
-    s->index[at] = slot_of(hash, s->head);
+    s->index.slots[at] = slot_of(hash, s->head);
     s->head += n;
 }
 
 /* The oldest entry leaves the tail: it is dropped, or moves to the head.
  * need: how many bytes are wanted; 0: a slot is.
  * chances: how many second ones there are still to give. */
-static void leave_tail(const cache *c, struct shard *s, size_t need,
-                       size_t *chances) {
+static void leave_tail(struct shard *s, size_t need, size_t *chances) {
     struct entry *e = (struct entry *)(s->ring + s->tail);
     size_t n = footprint_of(e);
     if (e->live) {
-        uint64_t hash = hash_of(c, key_of(e));
-        size_t at = find_slot(s, slot_of(hash, s->tail));
+        uint64_t hash = hash_of(s->of, key_of(e));
+        size_t at = index_find(&s->index, slot_of(hash, s->tail));
         bool movable = s->wrapped || s->size - s->head >= n;
         bool sparse = need > 0 && s->live + need <= s->size / 4 * 3;
-        if (state_of(c, s, e) == OVER) {
-            expire(c, s, at);
+        if (state_of(s, e) == OVER) {
+            expire(s, at);
         } else if (movable && (sparse || (e->hit && *chances > 0))) {
             *chances -= !sparse;
             move_to_head(s, at, hash);
         } else {
             s->stats.evictions++;
-            say(c, CACHE_DEBUG, "evict", key_of(e), "budget");
+            say(s, CACHE_DEBUG, "evict", key_of(e), "budget");
             drop(s, at);
         }
     }
@@ -304,14 +268,14 @@ static void leave_tail(const cache *c, struct shard *s, size_t need,
 /* Makes `need` bytes free at the head, and a slot. It ends, since while live
  * entries take more than 3/4 of the ring they are dropped, and while they take
  * less the head gathers what is not live on its way round. */
-static void make_room(const cache *c, struct shard *s, size_t need) {
+static void make_room(struct shard *s, size_t need) {
     size_t chances = CHANCES;
-    while (s->count >= s->slots / 4 * 3) {
-        leave_tail(c, s, 0, &chances);
+    while (s->count >= s->index.count / 4 * 3) {
+        leave_tail(s, 0, &chances);
     }
     while ((s->wrapped ? s->tail : s->size) - s->head < need) {
         if (s->wrapped) {
-            leave_tail(c, s, need, &chances);
+            leave_tail(s, need, &chances);
         } else {
             s->end = s->head;
             s->head = 0;
@@ -321,10 +285,10 @@ static void make_room(const cache *c, struct shard *s, size_t need) {
     }
 }
 
-static struct entry *write_new(const cache *c, struct shard *s, uint64_t hash,
-                               bytes key, bytes value) {
+static struct entry *write_new(struct shard *s, uint64_t hash, bytes key,
+                               bytes value) {
     size_t n = footprint(key.len, value.len);
-    make_room(c, s, n);
+    make_room(s, n);
     struct entry *e = (struct entry *)(s->ring + s->head);
     *e = (struct entry){.value_len = (uint32_t)value.len,
                         .key_len = key.len & 0xffffff,
@@ -332,7 +296,7 @@ static struct entry *write_new(const cache *c, struct shard *s, uint64_t hash,
     copy(e->data, key);
     copy(e->data + key.len, value);
     uint64_t slot = slot_of(hash, s->head);
-    s->index[find_slot(s, slot)] = slot;
+    s->index.slots[index_find(&s->index, slot)] = slot;
     s->head += n;
     s->live += n;
     s->count++;
@@ -341,11 +305,11 @@ static struct entry *write_new(const cache *c, struct shard *s, uint64_t hash,
 }
 
 /* Writes an entry: over the old one, if it takes just as much. */
-static struct entry *write_entry(const cache *c, struct shard *s, uint64_t hash,
-                                 bytes key, bytes value) {
+static struct entry *write_entry(struct shard *s, uint64_t hash, bytes key,
+                                 bytes value) {
     size_t at = find(s, hash, key);
     if (at != NO_SLOT) {
-        struct entry *e = entry_in(s, s->index[at]);
+        struct entry *e = entry_in(s, at);
         if (footprint(key.len, value.len) == footprint_of(e)) {
             s->stats.entry_bytes += value.len - (uint64_t)e->value_len;
             e->value_len = (uint32_t)value.len;
@@ -355,20 +319,20 @@ static struct entry *write_entry(const cache *c, struct shard *s, uint64_t hash,
         }
         drop(s, at);
     }
-    return write_new(c, s, hash, key, value);
+    return write_new(s, hash, key, value);
 }
 
 /* Keeps a value. Returns: STATUS_TOO_LARGE: then nothing has changed. */
-static status put(const cache *c, struct shard *s, uint64_t hash, bytes key,
-                  bytes value, int64_t ttl_ms, uint64_t cost) {
-    if (key.len > CACHE_KEY_MAX || key.len > c->largest
-        || value.len > c->largest - key.len) {
+static status put(struct shard *s, uint64_t hash, bytes key, bytes value,
+                  int64_t ttl_ms, uint64_t cost) {
+    if (key.len > CACHE_KEY_MAX || key.len > s->of->largest
+        || value.len > s->of->largest - key.len) {
         s->stats.refusals++;
-        say(c, CACHE_WARNING, "refuse", key, "too large");
+        say(s, CACHE_WARNING, "refuse", key, "too large");
         return STATUS_TOO_LARGE;
     }
-    struct entry *e = write_entry(c, s, hash, key, value);
-    e->ends = end_after(c, s, ttl_ms) & TIME_LAST;
+    struct entry *e = write_entry(s, hash, key, value);
+    e->ends = end_after(s, ttl_ms) & TIME_LAST;
     e->cost = (cost < COST_LAST ? cost : COST_LAST) & COST_LAST;
     return STATUS_OK;
 }
@@ -382,83 +346,39 @@ static status copy_out(bytes value, void *buffer, size_t size, size_t *len) {
     return STATUS_OK;
 }
 
-/* --- loads: as in lesson 7 ------------------------------------------------ */
-
-/* Returns: the link that leads to the flight of this key, or to NULL. */
-static struct flight **find_flight(struct shard *s, bytes key) {
-    struct flight **link = &s->flights;
-    while (*link && !bytes_equal((*link)->key, key)) {
-        link = &(*link)->next;
-    }
-    return link;
-}
-
-/* Takes the key's flight off the list, if there is one: it goes on for those
- * who wait, but nobody finds it, and what it brings will not be kept. */
-static void overtake(struct shard *s, bytes key) {
-    struct flight **link = find_flight(s, key);
-    if (*link) {
-        *link = (*link)->next;
-    }
-}
-
-static void drop_flight(struct flight *f) {
-    if (--f->holders == 0) {
-        pthread_cond_destroy(&f->ended);
-        free(f->value);
-        free(f);
-    }
-}
-
-/* Lists a flight of this thread. Returns: NULL without memory. */
-static struct flight *take_off(const cache *c, struct shard *s, bytes key) {
-    struct flight *f = malloc(sizeof *f);
-    if (!f || pthread_cond_init(&f->ended, &c->monotonic) != 0) {
-        free(f);
-        return NULL;
-    }
-    f->next = s->flights;
-    f->key = key;
-    f->loader = pthread_self();
-    f->done = false;
-    f->value = NULL;
-    f->len = 0;
-    f->holders = 1;
-    s->flights = f;
-    s->stats.loads++;
-    return f;
-}
+/* --- loads: as in lesson 7 ---------------------------------------------------
+ */
 
 /* Takes out what the source has something else for, or nothing. */
-static void invalidate(const cache *c, struct shard *s, uint64_t hash,
-                       bytes key, const char *reason) {
+static void invalidate(struct shard *s, uint64_t hash, bytes key,
+                       const char *reason) {
     size_t at = find(s, hash, key);
     if (at != NO_SLOT) {
-        say(c, CACHE_DEBUG, "invalidate", key, reason);
+        say(s, CACHE_DEBUG, "invalidate", key, reason);
         drop(s, at);
     }
 }
 
 /* Ends a flight that is still listed: keeps what it brought. */
-static void keep(const cache *c, struct shard *s, uint64_t hash,
-                 const struct flight *f, uint64_t cost) {
-    struct flight **link = find_flight(s, f->key);
+static void keep(struct shard *s, uint64_t hash, const flight *f,
+                 uint64_t cost) {
+    flight **link = flight_find(&s->flights, f->key);
     if (*link != f) {
         return;
     }
     *link = f->next;
     status kept = f->status;
     if (kept == STATUS_OK) {
-        kept = put(c, s, hash, f->key, (bytes){f->value, f->len},
-                   c->options.default_ttl_ms, cost);
+        kept = put(s, hash, f->key, (bytes){f->value, f->len},
+                   s->of->options.default_ttl_ms, cost);
     }
     if (kept == STATUS_MISS || kept == STATUS_TOO_LARGE) {
-        invalidate(c, s, hash, f->key, status_name(kept));
+        invalidate(s, hash, f->key, status_name(kept));
     }
 }
 
 /* Calls the loader. What it brings is copied for all who wait. */
-static void load_into(struct flight *f, cache_load load, void *context) {
+static void load_into(flight *f, cache_load load, void *context) {
     bytes loaded = {NULL, 0};
     f->status = load(context, f->key, &loaded);
     if (f->status == STATUS_OK) {
@@ -473,43 +393,21 @@ static void load_into(struct flight *f, cache_load load, void *context) {
 }
 
 /* Runs the loader with the lock open, and wakes everybody who waits for it. */
-static void fly(const cache *c, struct shard *s, uint64_t hash,
-                struct flight *f, cache_load load, void *context) {
-    uint64_t begun = now_of(c, s);
-    pthread_mutex_unlock(&s->lock);
+static void fly(struct shard *s, uint64_t hash, flight *f, cache_load load,
+                void *context) {
+    uint64_t begun = now_of(s);
+    leave(s);
     load_into(f, load, context);
     pthread_mutex_lock(&s->lock);
     if (f->status != STATUS_OK) {
         s->stats.failures++;
     }
     if (f->status != STATUS_OK && f->status != STATUS_MISS) {
-        say(c, CACHE_ERROR, "fail", f->key, status_name(f->status));
+        say(s, CACHE_ERROR, "fail", f->key, status_name(f->status));
     }
-    keep(c, s, hash, f, now_of(c, s) - begun);
+    keep(s, hash, f, now_of(s) - begun);
     f->done = true;
     pthread_cond_broadcast(&f->ended);
-}
-
-/* The moment wait_ms from now, by the clock that nobody sets. */
-static struct timespec deadline_after(int64_t wait_ms) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += (time_t)(wait_ms / 1000);
-    t.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
-/* A wait may end without a reason, so what counts is `done`. */
-static void wait_for(struct shard *s, struct flight *f, int64_t wait_ms) {
-    struct timespec deadline = deadline_after(wait_ms);
-    int why = 0;
-    while (!f->done && why != ETIMEDOUT) {
-        why = pthread_cond_timedwait(&f->ended, &s->lock, &deadline);
-    }
 }
 
 /* A number from 0 to 1, never 0 (SplitMix64). */
@@ -521,17 +419,17 @@ static double draw(struct shard *s) {
 }
 
 /* XFetch: whether this hit is the one that loads early. */
-static bool is_early(const cache *c, struct shard *s, const struct entry *e) {
-    if (c->options.refresh_beta <= 0 || e->ends == 0 || e->cost == 0) {
+static bool is_early(struct shard *s, const struct entry *e) {
+    if (s->of->options.refresh_beta <= 0 || e->ends == 0 || e->cost == 0) {
         return false;
     }
-    double ahead = -(double)e->cost * c->options.refresh_beta * log(draw(s));
+    double ahead =
+        -(double)e->cost * s->of->options.refresh_beta * log(draw(s));
     return ahead >= (double)(e->ends - s->now_ms)
-           && !*find_flight(s, key_of(e));
+           && !*flight_find(&s->flights, key_of(e));
 }
 
 struct request {
-    cache *c;
     struct shard *s;
     uint64_t hash;
     bytes key;
@@ -541,24 +439,25 @@ struct request {
 };
 
 /* Waits for the flight of this key, or becomes it. */
-static status join_or_load(const struct request *r, const char *reason,
-                           struct flight **out) {
-    struct flight *f = *find_flight(r->s, r->key);
+static status join_or_load(const struct request *r, bool early, flight **out) {
+    flight *f = *flight_find(&r->s->flights, r->key);
     if (!f) {
-        say(r->c, CACHE_INFO, "load", r->key, reason);
-        f = take_off(r->c, r->s, r->key);
+        say(r->s, CACHE_INFO, "load", r->key, early ? "early refresh" : "miss");
+        f = flight_begin(&r->s->flights, r->key, &r->s->of->monotonic);
         if (!f) {
-            say(r->c, CACHE_ERROR, "fail", r->key,
+            say(r->s, CACHE_ERROR, "fail", r->key,
                 status_name(STATUS_NO_MEMORY));
             return STATUS_NO_MEMORY;
         }
-        fly(r->c, r->s, r->hash, f, r->load, r->context);
+        r->s->stats.loads++;
+        r->s->stats.refreshes += early;
+        fly(r->s, r->hash, f, r->load, r->context);
     } else if (pthread_equal(f->loader, pthread_self())) {
         return STATUS_DEADLOCK;
     } else {
         f->holders++;
         r->s->stats.joins++;
-        wait_for(r->s, f, r->wait_ms);
+        flight_wait(f, &r->s->lock, r->wait_ms);
     }
     *out = f;
     return f->done ? f->status : STATUS_TIMEOUT;
@@ -566,9 +465,8 @@ static status join_or_load(const struct request *r, const char *reason,
 
 /* What a call gives that has loaded or waited: what was loaded, else what is
  * there, even if it is old. f: may be NULL. */
-static status give(const struct request *r, status result,
-                   const struct flight *f, void *buffer, size_t size,
-                   size_t *len) {
+static status give(const struct request *r, status result, const flight *f,
+                   void *buffer, size_t size, size_t *len) {
     if (result == STATUS_OK) {
         return copy_out((bytes){f->value, f->len}, buffer, size, len);
     }
@@ -576,7 +474,7 @@ static status give(const struct request *r, status result,
         return result;
     }
     enum state state;
-    const struct entry *e = look(r->c, r->s, r->hash, r->key, &state);
+    const struct entry *e = look(r->s, r->hash, r->key, &state);
     if (!e) {
         return result;
     }
@@ -585,19 +483,16 @@ static status give(const struct request *r, status result,
         return given;
     }
     r->s->stats.stale++;
-    say(r->c, CACHE_WARNING, "stale", r->key, status_name(result));
+    say(r->s, CACHE_WARNING, "stale", r->key, status_name(result));
     return STATUS_STALE;
 }
 
-/* --- create and destroy ----------------------------------------------------
+/* --- create and destroy ------------------------------------------------------
  */
 
 static bool create_attributes(pthread_condattr_t *monotonic) {
-    if (pthread_condattr_init(monotonic) != 0) {
-        return false;
-    }
-    pthread_condattr_setclock(monotonic, CLOCK_MONOTONIC);
-    return true;
+    return pthread_condattr_init(monotonic) == 0
+           && pthread_condattr_setclock(monotonic, CLOCK_MONOTONIC) == 0;
 }
 
 static bool makes_sense(size_t part, size_t shards, const cache_options *o) {
@@ -612,65 +507,70 @@ static bool makes_sense(size_t part, size_t shards, const cache_options *o) {
 static void open_shard(const cache *c, struct shard *s, char *memory,
                        size_t size) {
     size_t each = c->options.entry_bytes + sizeof(struct entry) + UNIT / 2;
-    size_t slots = size / (each + sizeof(uint64_t) * 4 / 3) * 4 / 3;
-    s->slots = slots > SLOTS_MIN ? slots : SLOTS_MIN;
-    s->index = (uint64_t *)memory;
-    s->ring = memory + s->slots * sizeof(uint64_t);
-    s->size = (size - s->slots * sizeof(uint64_t)) / UNIT * UNIT;
+    size_t slots = size / (each + sizeof *s->index.slots * 4 / 3) * 4 / 3;
+    s->of = c;
+    slots = slots > SLOTS_MIN ? slots : SLOTS_MIN;
+    s->size = (size - slots * sizeof *s->index.slots) / UNIT * UNIT;
+    s->ring = memory;
+    s->index = (cache_index){(uint64_t *)(memory + s->size), slots};
     s->random = c->options.seed + (uint64_t)(s - c->shards);
     s->clock_ms = ms_clock_now(c->options.clock);
     pthread_mutex_init(&s->lock, NULL);
 }
 
+static void open_shards(cache *c, char *memory, size_t size) {
+    size_t odd = (uintptr_t)memory % LINE_BYTES;
+    size_t skip = odd > 0 ? LINE_BYTES - odd : 0;
+    c->shards = (struct shard *)(memory + skip);
+    char *rest = (char *)(c->shards + c->count);
+    size_t each =
+        (size_t)(memory + size - rest) / c->count / LINE_BYTES * LINE_BYTES;
+    for (size_t i = 0; i < c->count; i++) {
+        open_shard(c, &c->shards[i], rest + i * each, each);
+    }
+}
+
+static cache_options with_defaults(const cache_options *given) {
+    cache_options o = given ? *given : (cache_options){0};
+    o.clock = o.clock.now_ms ? o.clock : ms_clock_monotonic();
+    o.entry_bytes = o.entry_bytes > 0 ? o.entry_bytes : ENTRY_BYTES;
+    o.default_ttl_ms = o.default_ttl_ms != 0 ? o.default_ttl_ms : CACHE_NEVER;
+    return o;
+}
+
 /* One block, full of zeros: the cache, its shards, and the memory of each. */
 status cache_create(size_t budget_bytes, size_t shards,
                     const cache_options *options, cache **out) {
-    cache_options o = options ? *options : (cache_options){0};
+    cache_options o = with_defaults(options);
     size_t part = shards > 0 ? budget_bytes / shards : 0;
     if (!makes_sense(part, shards, &o)) {
         return STATUS_INVALID;
     }
-    char *block = calloc(1, budget_bytes);
-    if (!block) {
-        return STATUS_NO_MEMORY;
-    }
-    cache *c = (cache *)block;
-    if (!create_attributes(&c->monotonic)) {
-        free(block);
+    cache *c = calloc(1, budget_bytes);
+    if (!c || !create_attributes(&c->monotonic)) {
+        free(c);
         return STATUS_NO_MEMORY;
     }
     c->options = o;
-    c->options.clock = o.clock.now_ms ? o.clock : ms_clock_monotonic();
-    c->options.entry_bytes = o.entry_bytes > 0 ? o.entry_bytes : ENTRY_BYTES;
-    c->options.default_ttl_ms =
-        o.default_ttl_ms > 0 ? o.default_ttl_ms : CACHE_NEVER;
     c->largest = part / LARGEST_SHARE;
     c->held = budget_bytes;
     c->count = shards;
-    size_t spent = sizeof *c + LINE_BYTES - (uintptr_t)(c + 1) % LINE_BYTES;
-    c->shards = (struct shard *)(block + spent);
-    char *memory = (char *)(c->shards + shards);
-    size_t each =
-        (size_t)(block + budget_bytes - memory) / shards / UNIT * UNIT;
-    for (size_t i = 0; i < shards; i++) {
-        open_shard(c, &c->shards[i], memory + i * each, each);
-    }
+    open_shards(c, (char *)(c + 1), budget_bytes - sizeof *c);
     *out = c;
     return STATUS_OK;
 }
 
-/* --- the calls -------------------------------------------------------------
+/* --- the calls ---------------------------------------------------------------
  */
 
 static status set(cache *c, bytes key, bytes value, int64_t ttl_ms) {
     uint64_t hash = hash_of(c, key);
-    struct shard *s = shard_of(c, hash);
-    pthread_mutex_lock(&s->lock);
-    status result = put(c, s, hash, key, value, ttl_ms, 0);
+    struct shard *s = enter(c, hash);
+    status result = put(s, hash, key, value, ttl_ms, 0);
     if (result == STATUS_OK) {
-        overtake(s, key);
+        flight_overtake(&s->flights, key);
     }
-    pthread_mutex_unlock(&s->lock);
+    leave(s);
     return result;
 }
 
@@ -682,50 +582,52 @@ status cache_set_for(cache *c, bytes key, bytes value, int64_t ttl_ms) {
     return ttl_ms < 1 ? STATUS_INVALID : set(c, key, value, ttl_ms);
 }
 
+/* Counts a get. e: what it has found, or NULL. Returns: whether it is a hit. */
+static bool count_get(struct shard *s, struct entry *e, enum state state) {
+    bool hit = e && state == FRESH;
+    s->stats.hits += hit;
+    s->stats.misses += !hit;
+    if (hit) {
+        e->hit = 1;
+    }
+    return hit;
+}
+
 status cache_get(cache *c, bytes key, void *buffer, size_t size, size_t *len) {
     uint64_t hash = hash_of(c, key);
-    struct shard *s = shard_of(c, hash);
-    status result = STATUS_MISS;
-    enum state state;
-    pthread_mutex_lock(&s->lock);
-    struct entry *e = look(c, s, hash, key, &state);
-    if (e && state == FRESH) {
-        s->stats.hits++;
-        e->hit = 1;
-        result = copy_out(value_of(e), buffer, size, len);
-    } else {
-        s->stats.misses++;
-    }
-    pthread_mutex_unlock(&s->lock);
+    struct shard *s = enter(c, hash);
+    enum state state = OVER;
+    struct entry *e = look(s, hash, key, &state);
+    status result = count_get(s, e, state)
+                        ? copy_out(value_of(e), buffer, size, len)
+                        : STATUS_MISS;
+    leave(s);
     return result;
 }
 
 bool cache_delete(cache *c, bytes key) {
     uint64_t hash = hash_of(c, key);
-    struct shard *s = shard_of(c, hash);
-    enum state state = STALE;
-    pthread_mutex_lock(&s->lock);
-    overtake(s, key);
-    if (look(c, s, hash, key, &state)) {
+    struct shard *s = enter(c, hash);
+    enum state state = OVER;
+    flight_overtake(&s->flights, key);
+    if (look(s, hash, key, &state)) {
         drop(s, find(s, hash, key));
     }
-    pthread_mutex_unlock(&s->lock);
+    leave(s);
     return state == FRESH;
 }
 
 bool cache_remaining_ms(cache *c, bytes key, int64_t *remaining_ms) {
     uint64_t hash = hash_of(c, key);
-    struct shard *s = shard_of(c, hash);
-    enum state state;
-    pthread_mutex_lock(&s->lock);
-    const struct entry *e = look(c, s, hash, key, &state);
-    bool found = e && state == FRESH;
-    if (found) {
+    struct shard *s = enter(c, hash);
+    enum state state = OVER;
+    const struct entry *e = look(s, hash, key, &state);
+    if (e && state == FRESH) {
         *remaining_ms =
             e->ends == 0 ? CACHE_NEVER : (int64_t)(e->ends - s->now_ms);
     }
-    pthread_mutex_unlock(&s->lock);
-    return found;
+    leave(s);
+    return state == FRESH;
 }
 
 status cache_get_or_load(cache *c, bytes key, cache_load load, void *context,
@@ -735,34 +637,27 @@ status cache_get_or_load(cache *c, bytes key, cache_load load, void *context,
         return STATUS_INVALID;
     }
     uint64_t hash = hash_of(c, key);
-    struct shard *s = shard_of(c, hash);
-    struct request r = {c, s, hash, key, load, context, wait_ms};
-    struct flight *f = NULL;
-    enum state state;
+    struct shard *s = enter(c, hash);
+    struct request r = {s, hash, key, load, context, wait_ms};
+    flight *f = NULL;
+    enum state state = OVER;
+    struct entry *e = look(s, hash, key, &state);
+    bool hit = count_get(s, e, state);
     status result;
-    pthread_mutex_lock(&s->lock);
-    struct entry *e = look(c, s, hash, key, &state);
-    bool hit = e && state == FRESH, early = hit && is_early(c, s, e);
-    s->stats.hits += hit;
-    s->stats.misses += !hit;
-    s->stats.refreshes += early;
-    if (hit) {
-        e->hit = 1;
-    }
-    if (hit && !early) {
+    if (hit && !is_early(s, e)) {
         result = copy_out(value_of(e), buffer, size, len);
     } else {
-        result = join_or_load(&r, early ? "early refresh" : "miss", &f);
+        result = join_or_load(&r, hit, &f);
         result = give(&r, result, f, buffer, size, len);
     }
     if (f) {
-        drop_flight(f);
+        flight_leave(f);
     }
-    pthread_mutex_unlock(&s->lock);
+    leave(s);
     return result;
 }
 
-/* --- JSON keys -------------------------------------------------------------
+/* --- JSON keys ---------------------------------------------------------------
  */
 
 /* 1e3, 1000.0 and 1000 are one number: a double that is whole and fits becomes
@@ -779,17 +674,14 @@ static status canonical(json_t *json, int levels) {
     if (!json_is_array(json) && !json_is_object(json)) {
         return STATUS_OK;
     }
-    if (levels == 0) {
-        return STATUS_INVALID;
-    }
-    status result = STATUS_OK;
+    status result = levels > 0 ? STATUS_OK : STATUS_INVALID;
     for (size_t i = 0; result == STATUS_OK && i < json_array_size(json); i++) {
         json_t *item = one_form(json_array_get(json, i));
         result = item ? canonical(item, levels - 1) : STATUS_NO_MEMORY;
         json_array_set_new(json, i, item);
     }
-    for (void *i = json_object_iter(json); result == STATUS_OK && i;
-         i = json_object_iter_next(json, i)) {
+    void *i = json_object_iter(json);
+    for (; result == STATUS_OK && i; i = json_object_iter_next(json, i)) {
         json_t *member = one_form(json_object_iter_value(i));
         result = member ? canonical(member, levels - 1) : STATUS_NO_MEMORY;
         json_object_iter_set_new(json, i, member);
@@ -797,22 +689,23 @@ static status canonical(json_t *json, int levels) {
     return result;
 }
 
-/* Reads JSON into an array of one, in the one form that it has.
+/* Reads JSON into an array of one, which makes a number alone no exception.
  * Returns: STATUS_OK, and only then *out is the caller's to give back. */
 static status read_json(bytes text, json_t **out) {
     json_error_t why;
-    json_t *around = json_array();
     json_t *json = json_loadb(
         text.len > 0 ? text.data : "", text.len,
         JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
-    status result = STATUS_NO_MEMORY;
-    if (json || json_error_code(&why) == json_error_out_of_memory) {
-        result = around && json_array_append_new(around, json) == 0
-                     ? canonical(around, CACHE_JSON_DEPTH_MAX + 1)
-                     : STATUS_NO_MEMORY;
-    } else {
-        result = STATUS_INVALID;
+    if (!json) {
+        enum json_error_code code = json_error_code(&why);
+        return code == json_error_unknown || code == json_error_out_of_memory
+                   ? STATUS_NO_MEMORY
+                   : STATUS_INVALID;
     }
+    json_t *around = json_array();
+    status result = json_array_append_new(around, json) == 0
+                        ? canonical(around, CACHE_JSON_DEPTH_MAX + 1)
+                        : STATUS_NO_MEMORY;
     if (result == STATUS_OK) {
         *out = around;
     } else {
@@ -821,94 +714,73 @@ static status read_json(bytes text, json_t **out) {
     return result;
 }
 
-/* Writes it if it fits. Returns: its length, 0 without memory. */
+/* Writes what is in the array, if it fits. Returns: its length, 0 without
+ * memory. */
 static size_t write_json(json_t *around, char *buffer, size_t size) {
     return json_dumpb(json_array_get(around, 0), buffer, size,
                       JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY
                           | JSON_REAL_PRECISION(17));
 }
 
-status cache_json_key(bytes json, void *buffer, size_t size, size_t *len) {
-    json_t *around;
-    status result = read_json(json, &around);
-    if (result != STATUS_OK) {
-        return result;
-    }
-    size_t n = write_json(around, NULL, 0);
-    if (n > 0 && n <= size) {
-        n = write_json(around, buffer, size);
-    }
-    json_decref(around);
-    if (n == 0) {
-        return STATUS_NO_MEMORY;
-    }
-    *len = n;
-    return n <= size ? STATUS_OK : STATUS_TOO_LARGE;
-}
-
-/* Makes the key of a call, "function(arguments)", in a block of its own. */
-static status call_key(bytes function, bytes arguments, bytes *out) {
+/* Makes the key of a call, "function(arguments)".
+ * key: out, a block that the caller frees. */
+static status make_key(bytes function, bytes arguments, char **key,
+                       size_t *key_len) {
     json_t *around;
     status result = read_json(arguments, &around);
     if (result != STATUS_OK) {
         return result;
     }
     size_t n = write_json(around, NULL, 0);
-    bool fits = function.len <= CACHE_KEY_MAX - 2
-                && n <= CACHE_KEY_MAX - 2 - function.len;
-    char *key = n > 0 && fits ? malloc(function.len + n + 2) : NULL;
-    if (key) {
-        copy(key, function);
-        key[function.len] = '(';
-        n = write_json(around, key + function.len + 1, n);
-        key[function.len + 1 + n] = ')';
-        *out = (bytes){key, function.len + n + 2};
+    *key = n > 0 ? malloc(function.len + n + 2) : NULL;
+    *key_len = function.len + n + 2;
+    if (*key) {
+        copy(*key, function);
+        (*key)[function.len] = '(';
+        n = write_json(around, *key + function.len + 1, n);
+        (*key)[*key_len - 1] = ')';
+    }
+    if (n == 0) {
+        free(*key);
+        *key = NULL;
     }
     json_decref(around);
-    return n == 0  ? STATUS_NO_MEMORY
-           : !fits ? STATUS_TOO_LARGE
-           : key   ? STATUS_OK
-                   : STATUS_NO_MEMORY;
+    return *key ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+status cache_json_key(bytes json, void *buffer, size_t size, size_t *len) {
+    char *key;
+    size_t n;
+    status result = make_key((bytes){NULL, 0}, json, &key, &n);
+    if (result == STATUS_OK) {
+        result = copy_out((bytes){key + 1, n - 2}, buffer, size, len);
+        free(key);
+    }
+    return result;
 }
 
 status cache_with_json(cache *c, bytes function, bytes arguments,
                        cache_load load, void *context, int64_t wait_ms,
                        void *buffer, size_t size, size_t *len) {
-    bytes key;
-    status result = call_key(function, arguments, &key);
-    if (result == STATUS_OK) {
-        result = cache_get_or_load(c, key, load, context, wait_ms, buffer, size,
-                                   len);
-        free((void *)key.data);
-    } else if (result == STATUS_TOO_LARGE) {
-        *len = 0;
+    char *key;
+    size_t n;
+    status result = make_key(function, arguments, &key, &n);
+    if (result != STATUS_OK) {
+        return result;
     }
+    if (n > CACHE_KEY_MAX) {
+        *len = 0;
+        result = STATUS_TOO_LARGE;
+    } else {
+        result = cache_get_or_load(c, (bytes){key, n}, load, context, wait_ms,
+                                   buffer, size, len);
+    }
+    free(key);
     return result;
 }
 
-/* --- statistics ------------------------------------------------------------
+/* --- statistics --------------------------------------------------------------
  */
-
-/* Every field: added up over the shards, and told to Prometheus. */
-static const struct field {
-    size_t at;
-    const char *name, *type;
-} fields[] = {
-#define COUNTER(name) \
-    { offsetof(cache_stats, name), #name "_total", "counter" }
-#define GAUGE(name) \
-    { offsetof(cache_stats, name), #name, "gauge" }
-    COUNTER(hits),        COUNTER(misses),   COUNTER(stale), COUNTER(loads),
-    COUNTER(refreshes),   COUNTER(failures), COUNTER(joins), COUNTER(evictions),
-    COUNTER(expirations), COUNTER(refusals), GAUGE(entries), GAUGE(entry_bytes),
-    GAUGE(held_bytes),
-};
-
-enum { FIELDS = sizeof fields / sizeof fields[0] };
-
-static uint64_t *field_of(cache_stats *stats, size_t i) {
-    return (uint64_t *)((char *)stats + fields[i].at);
-}
 
 cache_stats cache_statistics(cache *c) {
     cache_stats sum = {.held_bytes = c->held};
@@ -916,67 +788,38 @@ cache_stats cache_statistics(cache *c) {
         struct shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
         s->stats.entries = s->count;
-        for (size_t f = 0; f < FIELDS; f++) {
-            *field_of(&sum, f) += *field_of(&s->stats, f);
+        for (size_t f = 0; f < METRICS_FIELDS; f++) {
+            *metrics_value(&sum, f) += *metrics_value(&s->stats, f);
         }
-        pthread_mutex_unlock(&s->lock);
+        leave(s);
     }
     return sum;
 }
 
-/* Writes all fields. buffer: large enough, or NULL. Returns: the length. */
-static size_t write_metrics(cache_stats stats, bytes name, char *buffer) {
-    size_t len = 0;
-    for (size_t i = 0; i < FIELDS; i++) {
-        char lines[128 + CACHE_NAME_MAX];
-        int n = snprintf(lines, sizeof lines,
-                         "# TYPE cache_%s %s\n"
-                         "cache_%s{cache=\"%.*s\"} %" PRIu64 "\n",
-                         fields[i].name, fields[i].type, fields[i].name,
-                         (int)name.len, (const char *)name.data,
-                         *field_of(&stats, i));
-        if (buffer) {
-            memcpy(buffer + len, lines, (size_t)n);
-        }
-        len += (size_t)n;
-    }
-    return len;
-}
-
-static bool is_name(bytes name) {
-    const unsigned char *text = name.data;
-    for (size_t i = 0; i < name.len; i++) {
-        if (text[i] < ' ' || text[i] == '"' || text[i] == '\\') {
-            return false;
-        }
-    }
-    return name.len <= CACHE_NAME_MAX;
-}
-
 status cache_prometheus(cache *c, bytes name, void *buffer, size_t size,
                         size_t *len) {
-    if (!is_name(name)) {
+    char all[METRICS_FIELDS * METRICS_LINES];
+    size_t n = 0;
+    if (!metrics_is_label(name)) {
         return STATUS_INVALID;
     }
     cache_stats stats = cache_statistics(c);
-    *len = write_metrics(stats, name, NULL);
-    if (*len > size) {
-        return STATUS_TOO_LARGE;
+    for (size_t f = 0; f < METRICS_FIELDS; f++) {
+        n += metrics_write(&stats, f, name, all + n);
     }
-    write_metrics(stats, name, buffer);
-    return STATUS_OK;
+    return copy_out((bytes){all, n}, buffer, size, len);
 }
 
 void cache_clear(cache *c) {
     for (size_t i = 0; i < c->count; i++) {
         struct shard *s = &c->shards[i];
         pthread_mutex_lock(&s->lock);
-        memset(s->index, 0, s->slots * sizeof *s->index);
+        memset(s->index.slots, 0, s->index.count * sizeof *s->index.slots);
         s->count = s->head = s->tail = s->live = 0;
         s->wrapped = false;
         s->flights = NULL;
         s->stats.entry_bytes = 0;
-        pthread_mutex_unlock(&s->lock);
+        leave(s);
     }
 }
 
