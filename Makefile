@@ -36,7 +36,6 @@ needs-10-layers := 02-basic-operations 05-lru 08-redis
 needs-11-database := 04-expiration
 needs-12-api := 04-expiration
 needs-13-benchmarking := 02-basic-operations 05-lru
-needs-14-best-practices := 04-expiration 05-lru 07-threads
 needs-15c-server := 14-best-practices
 
 libs-02-basic-operations := -lxxhash
@@ -73,6 +72,7 @@ fixture-libs-http := -lmicrohttpd
 # What a lesson's tests watch beside the heap (tests/support/NAME.c), and the
 # functions that the linker sends through it.
 watched-07-threads := moments
+watched-14-best-practices := moments
 wrapped-heap := malloc calloc realloc free aligned_alloc strdup strndup
 wrapped-moments := pthread_mutex_lock pthread_mutex_trylock \
     pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait

@@ -65,8 +65,7 @@ struct cache {
     pthread_condattr_t monotonic;
 };
 
-/* --- shards and the index ----------------------------------------------------
- */
+/* --- shards and the index --- */
 
 static uint64_t hash_of(const cache *c, bytes key) {
     return XXH3_64bits_withSeed(key.data, key.len, c->options.seed);
@@ -114,8 +113,7 @@ static size_t find(const struct shard *s, uint64_t hash, bytes key) {
     return NO_SLOT;
 }
 
-/* --- time --------------------------------------------------------------------
- */
+/* --- time --- */
 
 /* Only steps forward count, so a clock that was set back makes nothing older
  * or younger. */
@@ -153,8 +151,7 @@ static enum state state_of(struct shard *s, const struct entry *e) {
     return now - e->ends < (uint64_t)s->of->options.stale_ms ? STALE : OVER;
 }
 
-/* --- entries -----------------------------------------------------------------
- */
+/* --- entries --- */
 
 static void say(const struct shard *s, cache_level level, const char *event,
                 bytes key, const char *reason) {
@@ -221,8 +218,7 @@ static struct entry *look(struct shard *s, uint64_t hash, bytes key,
     return e;
 }
 
-/* --- room --------------------------------------------------------------------
- */
+/* --- room --- */
 
 /* Moves the oldest entry to the head, where there is room for it: the room
  * that it leaves, if nothing else. */
@@ -346,8 +342,7 @@ static status copy_out(bytes value, void *buffer, size_t size, size_t *len) {
     return STATUS_OK;
 }
 
-/* --- loads: as in lesson 7 ---------------------------------------------------
- */
+/* --- loads: as in lesson 7 --- */
 
 /* Takes out what the source has something else for, or nothing. */
 static void invalidate(struct shard *s, uint64_t hash, bytes key,
@@ -487,8 +482,7 @@ static status give(const struct request *r, status result, const flight *f,
     return STATUS_STALE;
 }
 
-/* --- create and destroy ------------------------------------------------------
- */
+/* --- create and destroy --- */
 
 static bool create_attributes(pthread_condattr_t *monotonic) {
     return pthread_condattr_init(monotonic) == 0
@@ -560,8 +554,7 @@ status cache_create(size_t budget_bytes, size_t shards,
     return STATUS_OK;
 }
 
-/* --- the calls ---------------------------------------------------------------
- */
+/* --- the calls --- */
 
 static status set(cache *c, bytes key, bytes value, int64_t ttl_ms) {
     uint64_t hash = hash_of(c, key);
@@ -657,8 +650,7 @@ status cache_get_or_load(cache *c, bytes key, cache_load load, void *context,
     return result;
 }
 
-/* --- JSON keys ---------------------------------------------------------------
- */
+/* --- JSON keys --- */
 
 /* 1e3, 1000.0 and 1000 are one number: a double that is whole and fits becomes
  * an integer. Returns: a new reference, or NULL without memory. */
@@ -779,8 +771,7 @@ status cache_with_json(cache *c, bytes function, bytes arguments,
     return result;
 }
 
-/* --- statistics --------------------------------------------------------------
- */
+/* --- statistics --- */
 
 cache_stats cache_statistics(cache *c) {
     cache_stats sum = {.held_bytes = c->held};
