@@ -77,6 +77,10 @@ wrapped-heap := malloc calloc realloc free aligned_alloc strdup strndup
 wrapped-moments := pthread_mutex_lock pthread_mutex_trylock \
     pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait
 
+# What a bench has beside its own program: peers in C++ (plots/NAME.cc).
+peers-14-best-practices := 14-absl
+peer-libs-14-best-practices = $(shell pkg-config --libs absl_flat_hash_map) -lstdc++
+
 # How many seconds a lesson's tests may take, if that is more than others'. (With
 # a database of its own each may take longer: that must start first.)
 seconds-15b-cluster := 60
@@ -216,14 +220,19 @@ GLIB = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags glib-2.0))
 $B/fast/plots/%.o: plots/%.c | build/packages/bench
 	@mkdir -p $(@D)
 	$Q$(call cc,$(CC),fast) $(GLIB)
+# A peer in C++; nothing of the workbook's own is.
+$B/fast/plots/%.o: plots/%.cc | build/packages/absl
+	@mkdir -p $(@D)
+	$Qg++ -O2 -g -fPIC -Wall -Wextra -MMD -MP -c $< -o $@
 # A bench and a demo may start the servers that the tests start. A bench
 # measures with lesson 13's bench.
 server-objects = $(patsubst %,$B/fast/tests/support/%.o,$(if $(fixtures-$1),alone) $(call fixtures,$1))
 bench-objects = $B/fast/plots/$1.o $B/fast/plots/measure.o \
+    $(peers-$1:%=$B/fast/plots/%.o) \
     $B/fast/solutions/13-benchmarking/bench.o $(call server-objects,$1)
 $B/fast/bench/%: $$(call bench-objects,$$*)
 	@mkdir -p $(@D)
-	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -lz -ldl -lm -pthread
+	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -lz -ldl -lm -pthread $(peer-libs-$*)
 
 # The student's file gets a page of its own when it does not compile.
 $B/check/lessons/%.o: lessons/%.c | build/packages/tests
@@ -248,7 +257,7 @@ $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call whi
 
 # -- packages: each stamp says that what its users need was found ---------------
 # Named here, so that make takes them for ordinary files in pattern rules.
-$(addprefix build/packages/,tests bench plot proof grade book pictures):
+$(addprefix build/packages/,tests bench absl plot proof grade book pictures):
 build/packages/%: tests/tools/packages.tsv
 	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
 

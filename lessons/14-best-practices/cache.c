@@ -67,6 +67,16 @@ struct cache {
     pthread_condattr_t monotonic;
 };
 
+/* A get_or_load on its way. */
+struct request {
+    struct shard *s;
+    uint64_t hash;
+    bytes key;
+    cache_load load;
+    void *context;
+    int64_t wait_ms;
+};
+
 status cache_create(size_t budget_bytes, size_t shards,
                     const cache_options *options, cache **out) {
     TODO("14.1: refuse what is out of range, ask for one block, divide it");

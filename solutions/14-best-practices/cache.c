@@ -65,6 +65,16 @@ struct cache {
     pthread_condattr_t monotonic;
 };
 
+/* A get_or_load on its way. */
+struct request {
+    struct shard *s;
+    uint64_t hash;
+    bytes key;
+    cache_load load;
+    void *context;
+    int64_t wait_ms;
+};
+
 /* --- shards and the index --- */
 
 static uint64_t hash_of(const cache *c, bytes key) {
@@ -424,15 +434,6 @@ static bool is_early(struct shard *s, const struct entry *e) {
            && !*flight_find(&s->flights, key_of(e));
 }
 
-struct request {
-    struct shard *s;
-    uint64_t hash;
-    bytes key;
-    cache_load load;
-    void *context;
-    int64_t wait_ms;
-};
-
 /* Waits for the flight of this key, or becomes it. */
 static status join_or_load(const struct request *r, bool early, flight **out) {
     flight *f = *flight_find(&r->s->flights, r->key);
@@ -575,12 +576,14 @@ status cache_set_for(cache *c, bytes key, bytes value, int64_t ttl_ms) {
     return ttl_ms < 1 ? STATUS_INVALID : set(c, key, value, ttl_ms);
 }
 
-/* Counts a get. e: what it has found, or NULL. Returns: whether it is a hit. */
+/* Counts a get, and marks its entry. (A mark that is there is not written
+ * again: memory that is only read need not be written back.)
+ * e: what the get has found, or NULL. Returns: whether it is a hit. */
 static bool count_get(struct shard *s, struct entry *e, enum state state) {
     bool hit = e && state == FRESH;
     s->stats.hits += hit;
     s->stats.misses += !hit;
-    if (hit) {
+    if (hit && !e->hit) {
         e->hit = 1;
     }
     return hit;

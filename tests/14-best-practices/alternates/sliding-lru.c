@@ -1,0 +1,851 @@
+/* cache, differently: an exact LRU by bytes. Entries are linked by their age;
+ * when the memory has been written to its end, the oldest go until a quarter
+ * is free, and what is left slides together. */
+#include "cache.h"
+
+#include "cache_flight.h"
+#include "cache_index.h"
+#include "cache_metrics.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+    LINE_BYTES = 64,  /* of the processors' caches: shards share none */
+    UNIT = 8,         /* entries begin and end at multiples of this */
+    ENTRY_BYTES = 64, /* of options.entry_bytes, the default */
+    SLOTS_MIN = 16,   /* of an index, however large the entries */
+    LARGEST_SHARE = 8 /* an entry takes an eighth of its shard's part */
+};
+
+#define NO_SLOT SIZE_MAX
+#define TIME_LAST (((uint64_t)1 << 40) - 1) /* as much as `ends` can hold */
+#define COST_LAST (((uint32_t)1 << 24) - 1)
+
+/* What stands in the ring. Times are milliseconds since the cache was made. */
+struct entry {
+    uint64_t ends : 40; /* 0: never */
+    uint64_t cost : 24; /* how long it took to load */
+    uint32_t value_len;
+    uint32_t key_len : 24;
+    uint32_t live : 1;
+    uint32_t older, newer; /* places, from 1; 0: none */
+    char data[];           /* the key, then the value */
+};
+
+struct shard {
+    _Alignas(LINE_BYTES) pthread_mutex_t lock; /* guards all of these */
+    const cache *of;
+    cache_index index;
+    size_t count; /* of its slots in use: the entries */
+    char *ring;
+    size_t size;             /* of the ring */
+    size_t head;             /* the next entry is written here */
+    uint32_t oldest, newest; /* places */
+    size_t live;             /* bytes of the ring that live entries take */
+    int64_t clock_ms;        /* what the clock showed last, */
+    uint64_t now_ms;         /* and how much time that makes since the start */
+    uint64_t random;
+    flight *flights; /* loads whose result will be kept */
+    cache_stats stats;
+};
+
+struct cache {
+    cache_options options;
+    size_t largest; /* key and value of one entry */
+    size_t held;    /* bytes of the one block of memory */
+    size_t count;   /* of the shards */
+    struct shard *shards;
+    pthread_condattr_t monotonic;
+};
+
+/* A get_or_load on its way. */
+struct request {
+    struct shard *s;
+    uint64_t hash;
+    bytes key;
+    cache_load load;
+    void *context;
+    int64_t wait_ms;
+};
+
+/* --- shards and the index --- */
+
+static uint64_t hash_of(const cache *c, bytes key) {
+    return XXH3_64bits_withSeed(key.data, key.len, c->options.seed);
+}
+
+/* Chooses the shard by the hash's upper half, and locks it. Meanwhile the
+ * processor fetches the line of the index that is needed next. */
+static struct shard *enter(const cache *c, uint64_t hash) {
+    struct shard *s = &c->shards[(hash >> 32) * c->count >> 32];
+    __builtin_prefetch(&s->index.slots[index_home(&s->index, (uint32_t)hash)]);
+    pthread_mutex_lock(&s->lock);
+    return s;
+}
+
+static void leave(struct shard *s) {
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* What a slot holds for an entry at this place of the ring. Places are counted
+ * in units from 1, so that no slot in use is 0. */
+static uint64_t slot_of(uint64_t hash, size_t at) {
+    return index_slot(hash, (uint32_t)(at / UNIT + 1));
+}
+
+static struct entry *entry_in(const struct shard *s, size_t i) {
+    size_t place = index_place(s->index.slots[i]);
+    return (struct entry *)(s->ring + (place - 1) * UNIT);
+}
+
+static bool has_key(const struct entry *e, bytes key) {
+    return e->key_len == key.len
+           && (key.len == 0 || memcmp(e->data, key.data, key.len) == 0);
+}
+
+/* A quarter of the slots is empty, so every walk ends. */
+static size_t find(const struct shard *s, uint64_t hash, bytes key) {
+    const cache_index *x = &s->index;
+    uint32_t tag = (uint32_t)hash;
+    for (size_t i = index_home(x, tag); x->slots[i] != 0;
+         i = index_after(x, i)) {
+        if (index_tag(x->slots[i]) == tag && has_key(entry_in(s, i), key)) {
+            return i;
+        }
+    }
+    return NO_SLOT;
+}
+
+/* --- time --- */
+
+/* Only steps forward count, so a clock that was set back makes nothing older
+ * or younger. */
+static uint64_t now_of(struct shard *s) {
+    int64_t shown = ms_clock_now(s->of->options.clock);
+    if (shown > s->clock_ms) {
+        uint64_t step = (uint64_t)shown - (uint64_t)s->clock_ms;
+        s->now_ms = step < TIME_LAST - s->now_ms ? s->now_ms + step : TIME_LAST;
+    }
+    s->clock_ms = shown;
+    return s->now_ms;
+}
+
+/* When an entry of this ttl ends; 0: never. */
+static uint64_t end_after(struct shard *s, int64_t ttl_ms) {
+    if ((uint64_t)ttl_ms >= TIME_LAST) {
+        return 0;
+    }
+    uint64_t ends = now_of(s) + (uint64_t)ttl_ms;
+    return ends < TIME_LAST ? ends : 0;
+}
+
+/* FRESH; STALE: its time is over, but it may stand in for a load that fails;
+ * OVER: not even that. */
+enum state { FRESH, STALE, OVER };
+
+static enum state state_of(struct shard *s, const struct entry *e) {
+    if (e->ends == 0) {
+        return FRESH;
+    }
+    uint64_t now = now_of(s);
+    if (now < e->ends) {
+        return FRESH;
+    }
+    return now - e->ends < (uint64_t)s->of->options.stale_ms ? STALE : OVER;
+}
+
+/* --- entries --- */
+
+static void say(const struct shard *s, cache_level level, const char *event,
+                bytes key, const char *reason) {
+    if (s->of->options.log && level >= s->of->options.log_level) {
+        key.len = key.len < CACHE_KEY_MAX ? key.len : CACHE_KEY_MAX;
+        s->of->options.log(s->of->options.log_context, level, event, key,
+                           reason);
+    }
+}
+
+static bytes key_of(const struct entry *e) {
+    return (bytes){e->data, e->key_len};
+}
+
+static bytes value_of(const struct entry *e) {
+    return (bytes){e->data + e->key_len, e->value_len};
+}
+
+static size_t footprint(size_t key_len, size_t value_len) {
+    size_t n = sizeof(struct entry) + key_len + value_len;
+    return (n + UNIT - 1) / UNIT * UNIT;
+}
+
+static size_t footprint_of(const struct entry *e) {
+    return footprint(e->key_len, e->value_len);
+}
+
+static void copy(void *to, bytes from) {
+    if (from.len > 0) {
+        memcpy(to, from.data, from.len);
+    }
+}
+
+static struct entry *at_place(const struct shard *s, uint32_t place) {
+    return (struct entry *)(s->ring + ((size_t)place - 1) * UNIT);
+}
+
+static uint32_t place_of(const struct shard *s, const struct entry *e) {
+    return (uint32_t)((size_t)((const char *)e - s->ring) / UNIT + 1);
+}
+
+/* Lets both neighbours, or the ends of the list, point to other places. */
+static void relink(struct shard *s, const struct entry *e, uint32_t to_newer,
+                   uint32_t to_older) {
+    if (e->older) {
+        at_place(s, e->older)->newer = to_newer;
+    } else {
+        s->oldest = to_newer;
+    }
+    if (e->newer) {
+        at_place(s, e->newer)->older = to_older;
+    } else {
+        s->newest = to_older;
+    }
+}
+
+static void append(struct shard *s, struct entry *e) {
+    uint32_t place = place_of(s, e);
+    e->older = s->newest;
+    e->newer = 0;
+    relink(s, e, place, place);
+}
+
+static void touch(struct shard *s, struct entry *e) {
+    relink(s, e, e->newer, e->older);
+    append(s, e);
+}
+
+/* Takes the entry in this slot out. Its bytes stay until all slide. */
+static void drop(struct shard *s, size_t at) {
+    struct entry *e = entry_in(s, at);
+    e->live = 0;
+    relink(s, e, e->newer, e->older);
+    s->live -= footprint_of(e);
+    s->count--;
+    s->stats.entry_bytes -= (uint64_t)e->key_len + e->value_len;
+    index_empty(&s->index, at);
+}
+
+static void expire(struct shard *s, size_t at) {
+    s->stats.expirations++;
+    say(s, CACHE_DEBUG, "expire", key_of(entry_in(s, at)), "ttl");
+    drop(s, at);
+}
+
+/* Looks a key up; drops its entry if that is over.
+ * state: out. Returns: the entry, fresh or stale, or NULL. */
+static struct entry *look(struct shard *s, uint64_t hash, bytes key,
+                          enum state *state) {
+    size_t at = find(s, hash, key);
+    if (at == NO_SLOT) {
+        return NULL;
+    }
+    struct entry *e = entry_in(s, at);
+    *state = state_of(s, e);
+    if (*state == OVER) {
+        expire(s, at);
+        return NULL;
+    }
+    return e;
+}
+
+/* --- room --- */
+
+static size_t slot_at(struct shard *s, struct entry *e) {
+    uint64_t hash = hash_of(s->of, key_of(e));
+    return index_find(&s->index, slot_of(hash, (size_t)((char *)e - s->ring)));
+}
+
+static void evict_oldest(struct shard *s) {
+    struct entry *e = at_place(s, s->oldest);
+    size_t at = slot_at(s, e);
+    if (state_of(s, e) == OVER) {
+        expire(s, at);
+        return;
+    }
+    s->stats.evictions++;
+    say(s, CACHE_DEBUG, "evict", key_of(e), "budget");
+    drop(s, at);
+}
+
+/* Moves all that lives to the front, in the order of its places. */
+static void slide(struct shard *s) {
+    size_t to = 0;
+    for (size_t from = 0; from < s->head;) {
+        struct entry *e = (struct entry *)(s->ring + from);
+        size_t n = footprint_of(e);
+        if (e->live) {
+            size_t at = slot_at(s, e);
+            uint32_t place = (uint32_t)(to / UNIT + 1);
+            relink(s, e, place, place);
+            s->index.slots[at] = slot_of(index_tag(s->index.slots[at]), to);
+            memmove(s->ring + to, e, n);
+            to += n;
+        }
+        from += n;
+    }
+    s->head = to;
+}
+
+static void make_room(struct shard *s, size_t need) {
+    while (s->count >= s->index.count / 4 * 3) {
+        evict_oldest(s);
+    }
+    if (s->size - s->head < need) {
+        while (s->live + need > s->size / 4 * 3) {
+            evict_oldest(s);
+        }
+        slide(s);
+    }
+}
+
+static struct entry *write_new(struct shard *s, uint64_t hash, bytes key,
+                               bytes value) {
+    size_t n = footprint(key.len, value.len);
+    make_room(s, n);
+    struct entry *e = (struct entry *)(s->ring + s->head);
+    *e = (struct entry){.value_len = (uint32_t)value.len,
+                        .key_len = key.len & 0xffffff,
+                        .live = 1};
+    copy(e->data, key);
+    copy(e->data + key.len, value);
+    uint64_t slot = slot_of(hash, s->head);
+    s->index.slots[index_find(&s->index, slot)] = slot;
+    append(s, e);
+    s->head += n;
+    s->live += n;
+    s->count++;
+    s->stats.entry_bytes += key.len + value.len;
+    return e;
+}
+
+/* Writes an entry: over the old one, if it takes just as much. */
+static struct entry *write_entry(struct shard *s, uint64_t hash, bytes key,
+                                 bytes value) {
+    size_t at = find(s, hash, key);
+    if (at != NO_SLOT) {
+        struct entry *e = entry_in(s, at);
+        if (footprint(key.len, value.len) == footprint_of(e)) {
+            s->stats.entry_bytes += value.len - (uint64_t)e->value_len;
+            e->value_len = (uint32_t)value.len;
+            touch(s, e);
+            copy(e->data + key.len, value);
+            return e;
+        }
+        drop(s, at);
+    }
+    return write_new(s, hash, key, value);
+}
+
+/* Keeps a value. Returns: STATUS_TOO_LARGE: then nothing has changed. */
+static status put(struct shard *s, uint64_t hash, bytes key, bytes value,
+                  int64_t ttl_ms, uint64_t cost) {
+    if (key.len > CACHE_KEY_MAX || key.len > s->of->largest
+        || value.len > s->of->largest - key.len) {
+        s->stats.refusals++;
+        say(s, CACHE_WARNING, "refuse", key, "too large");
+        return STATUS_TOO_LARGE;
+    }
+    struct entry *e = write_entry(s, hash, key, value);
+    e->ends = end_after(s, ttl_ms) & TIME_LAST;
+    e->cost = (cost < COST_LAST ? cost : COST_LAST) & COST_LAST;
+    return STATUS_OK;
+}
+
+static status copy_out(bytes value, void *buffer, size_t size, size_t *len) {
+    *len = value.len;
+    if (value.len > size) {
+        return STATUS_TOO_LARGE;
+    }
+    copy(buffer, value);
+    return STATUS_OK;
+}
+
+/* --- loads: as in lesson 7 --- */
+
+/* Takes out what the source has something else for, or nothing. */
+static void invalidate(struct shard *s, uint64_t hash, bytes key,
+                       const char *reason) {
+    size_t at = find(s, hash, key);
+    if (at != NO_SLOT) {
+        say(s, CACHE_DEBUG, "invalidate", key, reason);
+        drop(s, at);
+    }
+}
+
+/* Ends a flight that is still listed: keeps what it brought. */
+static void keep(struct shard *s, uint64_t hash, const flight *f,
+                 uint64_t cost) {
+    flight **link = flight_find(&s->flights, f->key);
+    if (*link != f) {
+        return;
+    }
+    *link = f->next;
+    status kept = f->status;
+    if (kept == STATUS_OK) {
+        kept = put(s, hash, f->key, (bytes){f->value, f->len},
+                   s->of->options.default_ttl_ms, cost);
+    }
+    if (kept == STATUS_MISS || kept == STATUS_TOO_LARGE) {
+        invalidate(s, hash, f->key, status_name(kept));
+    }
+}
+
+/* Calls the loader. What it brings is copied for all who wait. */
+static void load_into(flight *f, cache_load load, void *context) {
+    bytes loaded = {NULL, 0};
+    f->status = load(context, f->key, &loaded);
+    if (f->status == STATUS_OK) {
+        f->value = malloc(loaded.len > 0 ? loaded.len : 1);
+        if (!f->value) {
+            f->status = STATUS_NO_MEMORY;
+            return;
+        }
+        copy(f->value, loaded);
+        f->len = loaded.len;
+    }
+}
+
+/* Runs the loader with the lock open, and wakes everybody who waits for it. */
+static void fly(struct shard *s, uint64_t hash, flight *f, cache_load load,
+                void *context) {
+    uint64_t begun = now_of(s);
+    leave(s);
+    load_into(f, load, context);
+    pthread_mutex_lock(&s->lock);
+    if (f->status != STATUS_OK) {
+        s->stats.failures++;
+    }
+    if (f->status != STATUS_OK && f->status != STATUS_MISS) {
+        say(s, CACHE_ERROR, "fail", f->key, status_name(f->status));
+    }
+    keep(s, hash, f, now_of(s) - begun);
+    f->done = true;
+    pthread_cond_broadcast(&f->ended);
+}
+
+/* A number from 0 to 1, never 0 (SplitMix64). */
+static double draw(struct shard *s) {
+    uint64_t z = s->random += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return (double)((z ^ z >> 31) >> 11) * 0x1p-53 + 0x1p-54;
+}
+
+/* XFetch: whether this hit is the one that loads early. */
+static bool is_early(struct shard *s, const struct entry *e) {
+    if (s->of->options.refresh_beta <= 0 || e->ends == 0 || e->cost == 0) {
+        return false;
+    }
+    double ahead =
+        -(double)e->cost * s->of->options.refresh_beta * log(draw(s));
+    return ahead >= (double)(e->ends - s->now_ms)
+           && !*flight_find(&s->flights, key_of(e));
+}
+
+/* Waits for the flight of this key, or becomes it. */
+static status join_or_load(const struct request *r, bool early, flight **out) {
+    flight *f = *flight_find(&r->s->flights, r->key);
+    if (!f) {
+        say(r->s, CACHE_INFO, "load", r->key, early ? "early refresh" : "miss");
+        f = flight_begin(&r->s->flights, r->key, &r->s->of->monotonic);
+        if (!f) {
+            say(r->s, CACHE_ERROR, "fail", r->key,
+                status_name(STATUS_NO_MEMORY));
+            return STATUS_NO_MEMORY;
+        }
+        r->s->stats.loads++;
+        r->s->stats.refreshes += early;
+        fly(r->s, r->hash, f, r->load, r->context);
+    } else if (pthread_equal(f->loader, pthread_self())) {
+        return STATUS_DEADLOCK;
+    } else {
+        f->holders++;
+        r->s->stats.joins++;
+        flight_wait(f, &r->s->lock, r->wait_ms);
+    }
+    *out = f;
+    return f->done ? f->status : STATUS_TIMEOUT;
+}
+
+/* What a call gives that has loaded or waited: what was loaded, else what is
+ * there, even if it is old. f: may be NULL. */
+static status give(const struct request *r, status result, const flight *f,
+                   void *buffer, size_t size, size_t *len) {
+    if (result == STATUS_OK) {
+        return copy_out((bytes){f->value, f->len}, buffer, size, len);
+    }
+    if (result == STATUS_MISS || result == STATUS_DEADLOCK) {
+        return result;
+    }
+    enum state state;
+    const struct entry *e = look(r->s, r->hash, r->key, &state);
+    if (!e) {
+        return result;
+    }
+    status given = copy_out(value_of(e), buffer, size, len);
+    if (state == FRESH || given != STATUS_OK) {
+        return given;
+    }
+    r->s->stats.stale++;
+    say(r->s, CACHE_WARNING, "stale", r->key, status_name(result));
+    return STATUS_STALE;
+}
+
+/* --- create and destroy --- */
+
+static bool create_attributes(pthread_condattr_t *monotonic) {
+    return pthread_condattr_init(monotonic) == 0
+           && pthread_condattr_setclock(monotonic, CLOCK_MONOTONIC) == 0;
+}
+
+static bool makes_sense(size_t part, size_t shards, const cache_options *o) {
+    return shards >= 1 && shards <= CACHE_SHARDS_MAX
+           && part >= CACHE_SHARD_BYTES_MIN && part <= CACHE_SHARD_BYTES_MAX
+           && o->default_ttl_ms >= 0 && o->stale_ms >= 0 && o->refresh_beta >= 0
+           && o->entry_bytes <= CACHE_SHARD_BYTES_MAX;
+}
+
+/* Divides a shard's memory: of each entry_bytes and an entry's header and
+ * padding there is 4/3 of a slot in the index. */
+static void open_shard(const cache *c, struct shard *s, char *memory,
+                       size_t size) {
+    size_t each = c->options.entry_bytes + sizeof(struct entry) + UNIT / 2;
+    size_t slots = size / (each + sizeof *s->index.slots * 4 / 3) * 4 / 3;
+    s->of = c;
+    slots = slots > SLOTS_MIN ? slots : SLOTS_MIN;
+    s->size = (size - slots * sizeof *s->index.slots) / UNIT * UNIT;
+    s->ring = memory;
+    s->index = (cache_index){(uint64_t *)(memory + s->size), slots};
+    s->random = c->options.seed + (uint64_t)(s - c->shards);
+    s->clock_ms = ms_clock_now(c->options.clock);
+    pthread_mutex_init(&s->lock, NULL);
+}
+
+static void open_shards(cache *c, char *memory, size_t size) {
+    size_t odd = (uintptr_t)memory % LINE_BYTES;
+    size_t skip = odd > 0 ? LINE_BYTES - odd : 0;
+    c->shards = (struct shard *)(memory + skip);
+    char *rest = (char *)(c->shards + c->count);
+    size_t each =
+        (size_t)(memory + size - rest) / c->count / LINE_BYTES * LINE_BYTES;
+    for (size_t i = 0; i < c->count; i++) {
+        open_shard(c, &c->shards[i], rest + i * each, each);
+    }
+}
+
+static cache_options with_defaults(const cache_options *given) {
+    cache_options o = given ? *given : (cache_options){0};
+    o.clock = o.clock.now_ms ? o.clock : ms_clock_monotonic();
+    o.entry_bytes = o.entry_bytes > 0 ? o.entry_bytes : ENTRY_BYTES;
+    o.default_ttl_ms = o.default_ttl_ms != 0 ? o.default_ttl_ms : CACHE_NEVER;
+    return o;
+}
+
+/* One block, full of zeros: the cache, its shards, and the memory of each. */
+status cache_create(size_t budget_bytes, size_t shards,
+                    const cache_options *options, cache **out) {
+    cache_options o = with_defaults(options);
+    size_t part = shards > 0 ? budget_bytes / shards : 0;
+    if (!makes_sense(part, shards, &o)) {
+        return STATUS_INVALID;
+    }
+    cache *c = calloc(1, budget_bytes);
+    if (!c || !create_attributes(&c->monotonic)) {
+        free(c);
+        return STATUS_NO_MEMORY;
+    }
+    c->options = o;
+    c->largest = part / LARGEST_SHARE;
+    c->held = budget_bytes;
+    c->count = shards;
+    open_shards(c, (char *)(c + 1), budget_bytes - sizeof *c);
+    *out = c;
+    return STATUS_OK;
+}
+
+/* --- the calls --- */
+
+static status set(cache *c, bytes key, bytes value, int64_t ttl_ms) {
+    uint64_t hash = hash_of(c, key);
+    struct shard *s = enter(c, hash);
+    status result = put(s, hash, key, value, ttl_ms, 0);
+    if (result == STATUS_OK) {
+        flight_overtake(&s->flights, key);
+    }
+    leave(s);
+    return result;
+}
+
+status cache_set(cache *c, bytes key, bytes value) {
+    return set(c, key, value, c->options.default_ttl_ms);
+}
+
+status cache_set_for(cache *c, bytes key, bytes value, int64_t ttl_ms) {
+    return ttl_ms < 1 ? STATUS_INVALID : set(c, key, value, ttl_ms);
+}
+
+/* Counts a get, and marks its entry.
+ * e: what the get has found, or NULL. Returns: whether it is a hit. */
+static bool count_get(struct shard *s, struct entry *e, enum state state) {
+    bool hit = e && state == FRESH;
+    s->stats.hits += hit;
+    s->stats.misses += !hit;
+    if (hit) {
+        touch(s, e);
+    }
+    return hit;
+}
+
+status cache_get(cache *c, bytes key, void *buffer, size_t size, size_t *len) {
+    uint64_t hash = hash_of(c, key);
+    struct shard *s = enter(c, hash);
+    enum state state = OVER;
+    struct entry *e = look(s, hash, key, &state);
+    status result = count_get(s, e, state)
+                        ? copy_out(value_of(e), buffer, size, len)
+                        : STATUS_MISS;
+    leave(s);
+    return result;
+}
+
+bool cache_delete(cache *c, bytes key) {
+    uint64_t hash = hash_of(c, key);
+    struct shard *s = enter(c, hash);
+    enum state state = OVER;
+    flight_overtake(&s->flights, key);
+    if (look(s, hash, key, &state)) {
+        drop(s, find(s, hash, key));
+    }
+    leave(s);
+    return state == FRESH;
+}
+
+bool cache_remaining_ms(cache *c, bytes key, int64_t *remaining_ms) {
+    uint64_t hash = hash_of(c, key);
+    struct shard *s = enter(c, hash);
+    enum state state = OVER;
+    const struct entry *e = look(s, hash, key, &state);
+    if (e && state == FRESH) {
+        *remaining_ms =
+            e->ends == 0 ? CACHE_NEVER : (int64_t)(e->ends - s->now_ms);
+    }
+    leave(s);
+    return state == FRESH;
+}
+
+status cache_get_or_load(cache *c, bytes key, cache_load load, void *context,
+                         int64_t wait_ms, void *buffer, size_t size,
+                         size_t *len) {
+    if (!load || wait_ms < 0) {
+        return STATUS_INVALID;
+    }
+    uint64_t hash = hash_of(c, key);
+    struct shard *s = enter(c, hash);
+    struct request r = {s, hash, key, load, context, wait_ms};
+    flight *f = NULL;
+    enum state state = OVER;
+    struct entry *e = look(s, hash, key, &state);
+    bool hit = count_get(s, e, state);
+    status result;
+    if (hit && !is_early(s, e)) {
+        result = copy_out(value_of(e), buffer, size, len);
+    } else {
+        result = join_or_load(&r, hit, &f);
+        result = give(&r, result, f, buffer, size, len);
+    }
+    if (f) {
+        flight_leave(f);
+    }
+    leave(s);
+    return result;
+}
+
+/* --- JSON keys --- */
+
+/* 1e3, 1000.0 and 1000 are one number: a double that is whole and fits becomes
+ * an integer. Returns: a new reference, or NULL without memory. */
+static json_t *one_form(json_t *value) {
+    double d = json_real_value(value);
+    bool whole = d >= -0x1p63 && d < 0x1p63 && d == floor(d);
+    return json_is_real(value) && whole ? json_integer((json_int_t)d)
+                                        : json_incref(value);
+}
+
+/* Gives each number in an array or object its one form. */
+static status canonical(json_t *json, int levels) {
+    if (!json_is_array(json) && !json_is_object(json)) {
+        return STATUS_OK;
+    }
+    status result = levels > 0 ? STATUS_OK : STATUS_INVALID;
+    for (size_t i = 0; result == STATUS_OK && i < json_array_size(json); i++) {
+        json_t *item = one_form(json_array_get(json, i));
+        result = item ? canonical(item, levels - 1) : STATUS_NO_MEMORY;
+        json_array_set_new(json, i, item);
+    }
+    void *i = json_object_iter(json);
+    for (; result == STATUS_OK && i; i = json_object_iter_next(json, i)) {
+        json_t *member = one_form(json_object_iter_value(i));
+        result = member ? canonical(member, levels - 1) : STATUS_NO_MEMORY;
+        json_object_iter_set_new(json, i, member);
+    }
+    return result;
+}
+
+/* Reads JSON into an array of one, which makes a number alone no exception.
+ * Returns: STATUS_OK, and only then *out is the caller's to give back. */
+static status read_json(bytes text, json_t **out) {
+    json_error_t why;
+    json_t *json = json_loadb(
+        text.len > 0 ? text.data : "", text.len,
+        JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
+    if (!json) {
+        enum json_error_code code = json_error_code(&why);
+        return code == json_error_unknown || code == json_error_out_of_memory
+                   ? STATUS_NO_MEMORY
+                   : STATUS_INVALID;
+    }
+    json_t *around = json_array();
+    status result = json_array_append_new(around, json) == 0
+                        ? canonical(around, CACHE_JSON_DEPTH_MAX + 1)
+                        : STATUS_NO_MEMORY;
+    if (result == STATUS_OK) {
+        *out = around;
+    } else {
+        json_decref(around);
+    }
+    return result;
+}
+
+/* Writes what is in the array, if it fits. Returns: its length, 0 without
+ * memory. */
+static size_t write_json(json_t *around, char *buffer, size_t size) {
+    return json_dumpb(json_array_get(around, 0), buffer, size,
+                      JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY
+                          | JSON_REAL_PRECISION(17));
+}
+
+/* Makes the key of a call, "function(arguments)".
+ * key: out, a block that the caller frees. */
+static status make_key(bytes function, bytes arguments, char **key,
+                       size_t *key_len) {
+    json_t *around;
+    status result = read_json(arguments, &around);
+    if (result != STATUS_OK) {
+        return result;
+    }
+    size_t n = write_json(around, NULL, 0);
+    *key = n > 0 ? malloc(function.len + n + 2) : NULL;
+    *key_len = function.len + n + 2;
+    if (*key) {
+        copy(*key, function);
+        (*key)[function.len] = '(';
+        n = write_json(around, *key + function.len + 1, n);
+        (*key)[*key_len - 1] = ')';
+    }
+    if (n == 0) {
+        free(*key);
+        *key = NULL;
+    }
+    json_decref(around);
+    return *key ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+status cache_json_key(bytes json, void *buffer, size_t size, size_t *len) {
+    char *key;
+    size_t n;
+    status result = make_key((bytes){NULL, 0}, json, &key, &n);
+    if (result == STATUS_OK) {
+        result = copy_out((bytes){key + 1, n - 2}, buffer, size, len);
+        free(key);
+    }
+    return result;
+}
+
+status cache_with_json(cache *c, bytes function, bytes arguments,
+                       cache_load load, void *context, int64_t wait_ms,
+                       void *buffer, size_t size, size_t *len) {
+    char *key;
+    size_t n;
+    status result = make_key(function, arguments, &key, &n);
+    if (result != STATUS_OK) {
+        return result;
+    }
+    if (n > CACHE_KEY_MAX) {
+        *len = 0;
+        result = STATUS_TOO_LARGE;
+    } else {
+        result = cache_get_or_load(c, (bytes){key, n}, load, context, wait_ms,
+                                   buffer, size, len);
+    }
+    free(key);
+    return result;
+}
+
+/* --- statistics --- */
+
+cache_stats cache_statistics(cache *c) {
+    cache_stats sum = {.held_bytes = c->held};
+    for (size_t i = 0; i < c->count; i++) {
+        struct shard *s = &c->shards[i];
+        pthread_mutex_lock(&s->lock);
+        s->stats.entries = s->count;
+        for (size_t f = 0; f < METRICS_FIELDS; f++) {
+            *metrics_value(&sum, f) += *metrics_value(&s->stats, f);
+        }
+        leave(s);
+    }
+    return sum;
+}
+
+status cache_prometheus(cache *c, bytes name, void *buffer, size_t size,
+                        size_t *len) {
+    char all[METRICS_FIELDS * METRICS_LINES];
+    size_t n = 0;
+    if (!metrics_is_label(name)) {
+        return STATUS_INVALID;
+    }
+    cache_stats stats = cache_statistics(c);
+    for (size_t f = 0; f < METRICS_FIELDS; f++) {
+        n += metrics_write(&stats, f, name, all + n);
+    }
+    return copy_out((bytes){all, n}, buffer, size, len);
+}
+
+void cache_clear(cache *c) {
+    for (size_t i = 0; i < c->count; i++) {
+        struct shard *s = &c->shards[i];
+        pthread_mutex_lock(&s->lock);
+        memset(s->index.slots, 0, s->index.count * sizeof *s->index.slots);
+        s->count = s->head = s->live = 0;
+        s->oldest = s->newest = 0;
+        s->flights = NULL;
+        s->stats.entry_bytes = 0;
+        leave(s);
+    }
+}
+
+void cache_destroy(cache *c) {
+    if (!c) {
+        return;
+    }
+    for (size_t i = 0; i < c->count; i++) {
+        pthread_mutex_destroy(&c->shards[i].lock);
+    }
+    pthread_condattr_destroy(&c->monotonic);
+    free(c);
+}
