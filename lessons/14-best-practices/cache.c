@@ -24,6 +24,7 @@ enum {
     LARGEST_SHARE = 8 /* an entry takes an eighth of its shard's part */
 };
 
+#define TWO_TO_63 9223372036854775808.0
 #define NO_SLOT SIZE_MAX
 #define TIME_LAST (((uint64_t)1 << 40) - 1) /* as much as `ends` can hold */
 #define COST_LAST (((uint32_t)1 << 24) - 1)

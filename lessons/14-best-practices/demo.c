@@ -32,17 +32,17 @@ static bool print_sum(cache *c, int x, int y) {
     size_t len = 0;
     struct call call = {.x = x, .y = y};
     snprintf(arguments, sizeof arguments, "[[%d, %d], {}]", x, y);
-    status s = cache_with_json(c, bytes_of("expensive_operation"),
-                               bytes_of(arguments), expensive_operation, &call,
-                               0, sum, sizeof sum, &len);
+    status s =
+        cache_with_json(c, bytes_of("expensive_operation"), bytes_of(arguments),
+                        expensive_operation, &call, 0, sum, sizeof sum, &len);
     return s == STATUS_OK && printf("%.*s\n", (int)len, sum) > 0;
 }
 
 int main(void) {
     cache *c = NULL;
     bool ok = cache_create(BUDGET_BYTES, SHARDS, NULL, &c) == STATUS_OK
-              && print_sum(c, 2, 3) && print_sum(c, 2, 3)
-              && print_sum(c, 3, 4) && print_sum(c, 3, 4);
+              && print_sum(c, 2, 3) && print_sum(c, 2, 3) && print_sum(c, 3, 4)
+              && print_sum(c, 3, 4);
     cache_destroy(c);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -193,6 +193,25 @@ TEST(keys_and_values_are_any_bytes, "P1", "14.2") {
     cache_destroy(c);
 }
 
+/* Of so many pairs of keys some agree in 32 bits of any hash. */
+TEST(equal_hashes_are_not_equal_keys, "P1", "14.2") {
+    size_t n = test_scale(200000, 2000), wrong = 0, lost = 0;
+    cache *c = create(n * 128, 1);
+    for (size_t i = 0; i < n; i++) {
+        set(c, text("there-%06zu", i), text("%zu", i));
+    }
+    for (size_t i = 0; i < n; i++) {
+        const char *got = get(c, text("there-%06zu", i));
+        lost += !got || strcmp(got, text("%zu", i)) != 0;
+        wrong += has(c, text("other-%06zu", i));
+    }
+    want_int(lost, 0, text("set %zu keys, get them all", n),
+             "two keys whose hashes agree are two keys");
+    want_int(wrong, 0, text("set %zu keys, get as many others", n),
+             "a hash says where to look: the key itself must be compared");
+    cache_destroy(c);
+}
+
 TEST(a_value_that_does_not_fit_the_buffer_is_not_cut, "P1", "14.2") {
     cache *c = create(1 << 16, 1);
     char buffer[8] = "zzzzzzz";
@@ -403,7 +422,8 @@ static void be_inside(source *s, const char *did) {
 typedef struct call {
     cache *cache;
     const char *key;
-    source *source; /* NULL: a set */
+    source *source;        /* NULL: a set */
+    void (*run)(cache *c); /* or anything else */
     int64_t wait_ms;
     size_t stops; /* at the n-th moment without a lock, until it may go on */
     bool stopped, over;
@@ -416,6 +436,10 @@ typedef struct call {
 static call calls[THREADS];
 
 static void make(call *c) {
+    if (c->run) {
+        c->run(c->cache);
+        return;
+    }
     if (!c->source) {
         c->status = cache_set(c->cache, bytes_of(c->key), bytes_of("set"));
         return;
@@ -478,14 +502,6 @@ static call *begin_load(size_t i, cache *c, const char *key, source *s,
     return &calls[i];
 }
 
-static void end(call *c, const char *did, const char *likely) {
-    struct timespec late = in_ms(patience_ms());
-    want_that(pthread_timedjoin_np(c->thread, NULL, &late) == 0,
-              "%s\nwanted  an end of the call\ngot     none; it hangs\n"
-              "likely  %s",
-              did, likely);
-}
-
 static bool is_over_within(call *c, int64_t ms) {
     struct timespec late = in_ms(ms);
     pthread_mutex_lock(&stage);
@@ -495,6 +511,14 @@ static bool is_over_within(call *c, int64_t ms) {
     bool over = c->over;
     pthread_mutex_unlock(&stage);
     return over;
+}
+
+static void end(call *c, const char *did, const char *likely) {
+    want_that(is_over_within(c, patience_ms()),
+              "%s\nwanted  an end of the call\ngot     none; it hangs\n"
+              "likely  %s",
+              did, likely);
+    pthread_join(c->thread, NULL);
 }
 
 /* A get_or_load by this thread. */
@@ -529,8 +553,7 @@ static void be_joined(cache *c, uint64_t joins, const char *did) {
 #define LEFT_LOCKED \
     "a lock was left locked, or is taken by a thread that holds it"
 
-static void *go_every_way(void *context) {
-    cache *c = context;
+static void go_every_way(cache *c) {
     char buffer[4];
     size_t len;
     cache_set(c, bytes_of("x"), bytes_of("Alice"));
@@ -539,7 +562,6 @@ static void *go_every_way(void *context) {
     cache_set(c, bytes_of("x"), long_bytes(100000, 1));
     cache_set(c, bytes_of("x"), bytes_of("v"));
     cache_get(c, bytes_of("x"), buffer, 1, &len);
-    return NULL;
 }
 
 TEST(every_way_out_leaves_the_lock_open, "P2", "14.2") {
@@ -548,14 +570,11 @@ TEST(every_way_out_leaves_the_lock_open, "P2", "14.2") {
     size_t len;
     cache_set(c, bytes_of("x"), bytes_of("v"));
     cache_get(c, bytes_of("x"), buffer, 1, &len);
-    pthread_t thread;
-    struct timespec late = in_ms(patience_ms());
-    pthread_create(&thread, NULL, go_every_way, c);
-    want_that(pthread_timedjoin_np(thread, NULL, &late) == 0,
-              "set, get into a small buffer, get nobody, set too much, set\n"
-              "wanted  an end of these calls\ngot     none; one hangs\n"
-              "likely  %s",
-              LEFT_LOCKED);
+    calls[0] = (call){.cache = c, .run = go_every_way};
+    begin(&calls[0]);
+    end(&calls[0],
+        "set, get into a small buffer, get nobody, set too much, set",
+        LEFT_LOCKED);
     cache_destroy(c);
 }
 
@@ -566,9 +585,8 @@ static int64_t held_clock(void *context) {
     return 1000;
 }
 
-static void *set_for_a_while(void *context) {
-    cache_set_for(context, bytes_of("x"), bytes_of("v"), 100);
-    return NULL;
+static void set_for_a_while(cache *c) {
+    cache_set_for(c, bytes_of("x"), bytes_of("v"), 100);
 }
 
 TEST(a_shard_in_use_holds_up_no_other, "P2", "14.2") {
@@ -580,8 +598,8 @@ TEST(a_shard_in_use_holds_up_no_other, "P2", "14.2") {
     cache *c = create_with(1 << 20, 16, o);
     cache_set_for(c, bytes_of("x"), bytes_of("v"), 100);
     sources[0].held = true;
-    pthread_t thread;
-    pthread_create(&thread, NULL, set_for_a_while, c);
+    calls[16] = (call){.cache = c, .run = set_for_a_while};
+    begin(&calls[16]);
     be_inside(&sources[0], did);
     static char keys[16][8];
     size_t over = 0;
@@ -594,10 +612,9 @@ TEST(a_shard_in_use_holds_up_no_other, "P2", "14.2") {
         over += is_over_within(&calls[i], i < 8 ? patience_ms() / 8 : 10);
     }
     let_go(&sources[0]);
-    for (size_t i = 0; i < 16; i++) {
+    for (size_t i = 0; i <= 16; i++) {
         end(&calls[i], did, LEFT_LOCKED);
     }
-    pthread_join(thread, NULL);
     want_that(
         over >= 8,
         "%s\nwanted  most of these sets to end meanwhile\n"

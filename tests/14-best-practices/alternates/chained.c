@@ -23,6 +23,7 @@ enum {
     LARGEST_SHARE = 8 /* an entry takes an eighth of its shard's part */
 };
 
+#define TWO_TO_63 9223372036854775808.0
 #define NO_SLOT ((size_t)0)
 #define TIME_LAST (((uint64_t)1 << 40) - 1) /* as much as `ends` can hold */
 #define COST_LAST (((uint32_t)1 << 24) - 1)
@@ -656,7 +657,7 @@ status cache_get_or_load(cache *c, bytes key, cache_load load, void *context,
  * an integer. Returns: a new reference, or NULL without memory. */
 static json_t *one_form(json_t *value) {
     double d = json_real_value(value);
-    bool whole = d >= -0x1p63 && d < 0x1p63 && d == floor(d);
+    bool whole = d >= -TWO_TO_63 && d < TWO_TO_63 && d == floor(d);
     return json_is_real(value) && whole ? json_integer((json_int_t)d)
                                         : json_incref(value);
 }
@@ -684,7 +685,7 @@ static status canonical(json_t *json, int levels) {
 /* Reads JSON into an array of one, which makes a number alone no exception.
  * Returns: STATUS_OK, and only then *out is the caller's to give back. */
 static status read_json(bytes text, json_t **out) {
-    json_error_t why;
+    json_error_t why = {0}; /* Jansson does not always write all of it */
     json_t *json = json_loadb(
         text.len > 0 ? text.data : "", text.len,
         JSON_DECODE_ANY | JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, &why);
