@@ -13,7 +13,7 @@ set ytics ('0.01' 0.01, '0.1' 0.1, '1' 1, '10' 10, '100' 100, '1,000' 1000, \
     '10,000' 1e4)
 unset mytics
 set bmargin 4.5
-set key at graph 0.02, graph 0.62
+set key at graph 0.02, graph 0.50
 
 us = in_text ? 'using 3:($4/1000) with linespoints' : \
     'using 3:($4/1000):($5/1000):($6/1000) with yerrorlines'

@@ -59,34 +59,48 @@ static void close_from(int first, int but) {
     }
 }
 
-/* Ends as soon as nobody holds the other end of the pipe: the test has called
- * process_destroy, or died, and the program with all of its own children is
- * gone too. The other descriptors are closed so that nobody waits for us. An
- * interrupt at the terminal, or a signal to all processes of the run, must not
- * end us before our work. It ends as another program, so that Valgrind need
- * not judge what a copy of the test left behind. */
-static _Noreturn void guard(const process *s, int end) {
+/* Makes the directory, and removes it as soon as nobody holds the other end of
+ * the pipe: the test has called process_destroy, or died, and the program with
+ * all of its own children is gone too. Were it made by the test, one that is
+ * killed right then would leave it. The other descriptors are closed so that
+ * nobody waits for us. An interrupt at the terminal, or a signal to all
+ * processes of the run, must not end us before our work. It ends as another
+ * program, so that Valgrind need not judge what a copy of the test left behind.
+ * told: gets the directory's name, which is empty if it could not be made. */
+static _Noreturn void guard(process *s, int end, int told) {
     setsid();
     signal(SIGTERM, SIG_IGN);
-    close_from(0, end);
+    signal(SIGPIPE, SIG_IGN); /* nobody may be there to be told */
+    if (!mkdtemp(s->directory)) {
+        s->directory[0] = '\0';
+    }
     char byte;
-    while (read(end, &byte, 1) > 0) {
+    bool has_told =
+        write(told, s->directory, sizeof s->directory) == sizeof s->directory;
+    close_from(0, end);
+    while (has_told && read(end, &byte, 1) > 0) {
     }
     execlp("rm", "rm", "-rf", s->directory, (char *)NULL);
     _exit(127);
 }
 
 static void begin_guardian(process *s) {
-    int ends[2];
-    must(pipe(ends) == 0, "make a pipe");
+    int ends[2], told[2];
+    must(pipe(ends) == 0 && pipe(told) == 0, "make two pipes");
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     s->guardian = fork();
     if (s->guardian == 0) {
-        guard(s, ends[0]);
+        close(told[0]);
+        guard(s, ends[0], told[1]);
     }
     close(ends[0]);
+    close(told[1]);
     s->life = ends[1];
     must(s->guardian > 0, "start a process");
+    ssize_t got = read(told[0], s->directory, sizeof s->directory);
+    close(told[0]);
+    must(got == sizeof s->directory && s->directory[0] != '\0',
+         "make a directory in /tmp");
 }
 
 static process *create(const char *program, const char *package, uid_t user,
@@ -105,7 +119,6 @@ static process *create(const char *program, const char *package, uid_t user,
     const char *where = getenv("TEST_DIRECTORY");
     snprintf(s->directory, sizeof s->directory, "%s/workbook-XXXXXX",
              where ? where : "/tmp");
-    must(mkdtemp(s->directory) != NULL, "make a directory in /tmp");
     begin_guardian(s);
     must(user == getuid() || chown(s->directory, user, group) == 0,
          "give the directory to another user");
