@@ -85,7 +85,7 @@ static _Noreturn void guard(process *s, int end, int told) {
 }
 
 static void begin_guardian(process *s) {
-    int ends[2], told[2];
+    int ends[2] = {-1, -1}, told[2] = {-1, -1};
     must(pipe(ends) == 0 && pipe(told) == 0, "make two pipes");
     fcntl(ends[1], F_SETFD, FD_CLOEXEC);
     s->guardian = fork();
