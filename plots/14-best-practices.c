@@ -484,8 +484,8 @@ static double overhead_of_server(const contest *c, bool redis) {
     const char *const redis_argv[] = {
         "redis-server", "--port", "0",     "--unixsocket", path,
         "--save",       "",       "--dir", directory,      NULL};
-    const char *const memcached_argv[] = {"memcached", "-s", path,     "-m",
-                                          "1024",      "-u", "nobody", NULL};
+    const char *const memcached_argv[] = {"memcached", "-s", path,   "-m",
+                                          "1024",      "-u", "root", NULL};
     pid_t process;
     FILE *f = start(redis ? redis_argv : memcached_argv, path, &process);
     double result = -1;
