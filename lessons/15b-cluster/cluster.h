@@ -1,11 +1,11 @@
 /* cluster: one cache over many servers.
  *
- *   key "user:{42}:name"                 owner[0..16383]        nodes
- *          |  only what is in braces     +-------------+      +-----------+
- *          v                             |    0: A     |      | A :7000 --+-->
- * redis CRC16("42") mod 16384 = slot 8000 -> | 8000: B     |----> | B :7001
- * --+--> redis |    ...      |      | C :7002 --+--> redis
- *                                        +-------------+      +-----------+
+ *   key "user:{42}:name"              owner           nodes
+ *          |  only what is in        +---------+   +-----------+
+ *          v  braces counts          |    0: A |   | A :7000 --+--> redis
+ *   CRC16("42") mod 16384 = 8000 --> | 8000: B |-->| B :7001 --+--> redis
+ *                                    |   ...   |   | C :7002 --+--> redis
+ *                                    +---------+   +-----------+
  *      "MOVED 8000 host:7002": the slot lives there now; write that down
  *      "ASK 8000 host:7002":   it is moving there; ask there, this once
  *
@@ -55,6 +55,8 @@
  *      had is read: after a node has failed, the others are asked for the map
  *      before anything else.
  * [P11] Redirects that lead in a circle, or nowhere, end with STATUS_BACKEND.
+ *      One that does not name the key's own slot and a good address is not
+ *      followed: it is an error like any other.
  * [P12] Bad arguments are refused with STATUS_INVALID, and nothing is sent.
  * [P13] When memory runs out, the call says so; every answer is freed; destroy
  *      gives back every byte and closes every connection; destroy(NULL) does
