@@ -371,7 +371,7 @@ proofs-of = $(addprefix build/proof/$1/,\
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
 proofs := $(foreach l,$(present),$(call proofs-of,$l)) \
-    $(addprefix build/proof/,faults leftovers missing attacks intake resume services book)
+    $(addprefix build/proof/,faults leftovers missing attacks reduced intake resume services book)
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
@@ -490,7 +490,12 @@ $G/include/stamp: $(wildcard lessons/*/*.h)
 	@mkdir -p $(@D)
 	$Qcp --parents $^ $(@D) && touch $@
 
-grade-parts = $(patsubst %,$G/$1/%,tests tests-memory worker.o worker-memory.o about) $G/include/stamp
+# What holds submissions where no cage can be built.
+$G/confine: tests/grade/confine.c
+	@mkdir -p $(@D)
+	$Qgcc -std=c17 $(WARN) -Werror -O1 $< -o $@
+
+grade-parts = $(patsubst %,$G/$1/%,tests tests-memory worker.o worker-memory.o about) $G/include/stamp $G/confine
 graded := $(if $(LESSONS),$(foreach l,$(LESSONS),$(or $(filter $(gradable),$(call find,$l)),\
     $(error Lesson '$l' cannot be graded))),$(gradable))
 grade-parts: $(foreach l,$(graded),build/packages/grade+$l) $(foreach l,$(graded),$(call grade-parts,$l))
@@ -500,7 +505,8 @@ export SUBMISSIONS SUBMISSION CLASS CLASSES DIR
 lessons-and-modules = $(foreach l,$1,$l:$(module-$l))
 grade: grade-parts ## points for this tree, or for SUBMISSIONS=folder [JOBS=n] [LESSONS="2 5"]
 	@python3 tests/grade/grade.py --root . --class "$$CLASS" --submissions "$$SUBMISSIONS" --submission "$$SUBMISSION" \
-	    --lessons '$(call lessons-and-modules,$(graded))' $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
+	    --lessons '$(call lessons-and-modules,$(graded))' $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) \
+	    --isolation '$(ISOLATION)'
 
 # One gradebook of the results of several runs, on one machine or on many.
 gradebook: build/packages/grade ## one gradebook of CLASSES="folder folder", into CLASS=folder
@@ -517,6 +523,12 @@ build/proof/%/grade: $$(call grade-parts,$$*) $$(wildcard solutions/$$*/*.c test
 	@python3 tests/grade/grade.py --root . --class $@.d --lessons '$*:$(module-$*)' --prove lesson && mv $@.d/lines $@ && printf . >&2
 build/proof/attacks: $(call grade-parts,01-introduction) $(wildcard tests/grade/attacks/* tests/grade/*.py)
 	@python3 tests/grade/grade.py --root . --class $@.d --lessons 01-introduction:kv --prove attacks && mv $@.d/lines $@ && printf . >&2
+# The same without a cage, for what that holds. In a PID namespace: a fault here
+# would be one that harms every process there is.
+build/proof/reduced: $(call grade-parts,01-introduction) $(wildcard tests/grade/attacks/* tests/grade/*.py)
+	@timeout -s KILL 600 unshare $(if $(filter-out 0,$(shell id -u)),--user --map-current-user) --pid --fork --mount-proc --kill-child \
+	    python3 tests/grade/grade.py --root . --class $@.d --lessons 01-introduction:kv --isolation reduced --prove reduced && \
+	    mv $@.d/lines $@ && printf . >&2
 
 # A workbook for students: the solutions as objects only.
 handout-objects = $(foreach l,$(present),$(foreach m,check fast,$(call object,build/gcc/$m,$l,solution))) \

@@ -5,6 +5,7 @@ processes, no file but those named here, and none of them writable. Limits are
 set inside (a limit on processes that is set outside would count the grader's
 own), and do not hold for root, which is why root is refused.
 """
+import fcntl
 import os
 import resource
 import subprocess
@@ -46,9 +47,9 @@ def libraries():
 # A function without the counter that the compiler puts into every block would
 # take no steps, and assembler could do anything unseen: neither is C17.
 COMPILE = r'''
-cd /tmp
-gcc $FLAGS -fmax-errors=20 -fdiagnostics-color=never -I/include/lessons \
-    $(for d in /include/lessons/*/; do echo "-I$d"; done) \
+cd "${PLACE:-/tmp}"
+gcc $FLAGS -fmax-errors=20 -fdiagnostics-color=never -I$TOP/include/lessons \
+    $(for d in $TOP/include/lessons/*/; do echo "-I$d"; done) \
     -S "$SOURCE" -o s.s < /dev/null || exit 1
 $AWK '/^#APP/ { print "it has assembler in it"; exit 1 }
     /^\t\.type\t.*@function/ { split($2, n, ","); is[n[1]] = 1 }
@@ -58,11 +59,11 @@ $AWK '/^#APP/ { print "it has assembler in it"; exit 1 }
     /^\t\.size\t/ && now != "" { if (!steps) {
         print "its function " now " hides its steps from the tests"; exit 1 }
         now = "" }' s.s >&2 || exit 42
-gcc -c s.s -o s.o && gcc s.o /worker.o $LIBS -o w < /dev/null >&2 && cat w
+gcc -c s.s -o s.o && gcc s.o $TOP/worker.o $LIBS -o w < /dev/null >&2 && cat w
 '''
 
 
-def compiler(source, inside_name, include, worker, about):
+def compiler(source, inside_name, include, worker, about, _room):
     return WALLS + toolbox() + INSIDE + [
         '--ro-bind', include, '/include', '--ro-bind', worker, '/worker.o',
         '--ro-bind', source, inside_name,
@@ -82,6 +83,13 @@ def runner(program, shared=None):
         *limits(cpu=20, memory=1024 * MIB, file_size=MIB), '/worker']
 
 
+def valgrind(log):
+    return ['/usr/bin/valgrind', '--leak-check=full', '--vgdb=no',
+            '--show-leak-kinds=definite,indirect', '--num-callers=12',
+            '--errors-for-leak-kinds=definite,indirect',
+            '--main-stacksize=67108864', f'--log-fd={log}']
+
+
 def memory_checker(program, log, shared=None):
     servers = ['--ro-bind', shared, '/tmp'] if shared else []
     return WALLS + toolbox() + INSIDE + servers + [
@@ -90,10 +98,7 @@ def memory_checker(program, log, shared=None):
         '--remount-ro', '/', '--',
         *limits(cpu=120, memory=8192 * MIB, file_size=8 * MIB,
                 stack=64 * MIB),
-        '/usr/bin/valgrind', '--leak-check=full', '--vgdb=no',
-        '--show-leak-kinds=definite,indirect', '--num-callers=12',
-        '--errors-for-leak-kinds=definite,indirect',
-        '--main-stacksize=67108864', f'--log-fd={log}', '/worker']
+        *valgrind(log), '/worker']
 
 
 def line_finder(program):
@@ -103,13 +108,17 @@ def line_finder(program):
         '/usr/bin/addr2line', '-e', '/worker']
 
 
-def capped(command, most, seconds, **more):
+def end(process):
+    process.kill()
+    process.wait()
+
+
+def capped(command, most, seconds, end_it=end):
     """Runs a program; of what it writes, at most so much is kept.
 
     Returns: its status (None when its time was up), stdout, stderr."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               **more)
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     import selectors
     import time
     kept = {process.stdout: bytearray(), process.stderr: bytearray()}
@@ -130,7 +139,7 @@ def capped(command, most, seconds, **more):
             elif len(kept[key.fileobj]) < most:
                 kept[key.fileobj] += data[:most - len(kept[key.fileobj])]
     if late:
-        process.kill()
+        end_it(process)
     status = process.wait()
     process.stdout.close()
     process.stderr.close()
@@ -142,6 +151,28 @@ def printable(data, most=8192):
     """Text for a report: no control characters, nothing a terminal obeys."""
     text = data[:most].decode('utf-8', 'replace')
     return ''.join(c if c == '\n' or c.isprintable() else '?' for c in text)
+
+
+def claim(path):
+    """A lock for as long as this process lives. Returns: whether it is ours."""
+    try:
+        lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def how():
+    return 'caged'
+
+
+def adopt():
+    """Nothing to do: what runs in a cage ends with it."""
+
+
+def clean_up(*_keep):
+    """Nothing to do, either."""
 
 
 def works():

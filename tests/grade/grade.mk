@@ -8,6 +8,6 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 all: $(patsubst work/%.c,results/%.json,$(wildcard work/*/*.c))
 
 parts = $(foreach p,tests tests-memory worker.o worker-memory.o about,$(PARTS)/$(notdir $1)/$p)
-results/%.json: work/%.c $$(call parts,$$*) seed
+results/%.json: work/%.c $$(call parts,$$*) seed isolation
 	@mkdir -p $(@D)
 	@GRADE_SEED=$$(cat seed) $(JOB) $< $(notdir $*) $@

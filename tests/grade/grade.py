@@ -20,6 +20,7 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, HERE)
 import cage  # noqa: E402
+import reduced  # noqa: E402
 import gradebook  # noqa: E402
 import prove  # noqa: E402
 import intake  # noqa: E402
@@ -41,7 +42,10 @@ def options():
     p.add_argument('--lessons', required=True)
     p.add_argument('--jobs', type=int, default=0)
     p.add_argument('--seed', default='')
-    p.add_argument('--prove', default='', choices=['', 'lesson', 'attacks'])
+    p.add_argument('--prove', default='',
+                   choices=['', 'lesson', 'attacks', 'reduced'])
+    p.add_argument('--isolation', default='', choices=['', 'reduced'])
+    p.add_argument('--only', default='')
     p.add_argument('--inside', action='store_true')
     return p.parse_args()
 
@@ -73,78 +77,129 @@ def room_of(o):
         if o.submissions else 'one' if o.submission else 'own')
 
 
-def outside(o):
-    room = os.path.realpath(room_of(o))
-    os.makedirs(room, exist_ok=True)
-    root = os.geteuid() == 0
-    user = []
-    if root:
-        nobody = pwd.getpwnam('nobody')
-        for path, folders, files in os.walk(room):
-            for name in ['', *files]:
-                os.chown(os.path.join(path, name), nobody.pw_uid,
-                         nobody.pw_gid, follow_symlinks=False)
-        # bwrap's own /proc has lids on some of its folders, when made by root,
-        # and with these no cage inside may have a /proc, which Valgrind needs.
-        user = ['/bin/sh', '-c', 'mount -t proc proc /proc && exec "$@"', 'sh',
-                'setpriv', f'--reuid={nobody.pw_uid}',
-                f'--regid={nobody.pw_gid}', '--clear-groups',
-                '--inh-caps=-all', '--bounding-set=-all', '--']
-    # The lock is held by whoever is inside, for as long as it lives.
+def lock_room(room):
+    """The lock is held by whoever is inside, for as long as it lives."""
     lock = os.open(f'{room}/lock', os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         stop(f'another run is at work in {room}')
     os.set_inheritable(lock, True)
-    workbook = os.path.realpath(o.root)
-    walls = ['bwrap', '--die-with-parent', '--unshare-pid', '--unshare-ipc',
-             '--unshare-net', '--ro-bind', '/', '/', '--dev', '/dev',
-             *([] if root else ['--unshare-user', '--proc', '/proc']),
-             '--perms', '1777', '--tmpfs', '/tmp',
-             '--perms', '0755', '--dir', INSIDE,
-             '--ro-bind', workbook, f'{INSIDE}/workbook',
-             '--bind', room, f'{INSIDE}/class']
-    walls += submitted(o) + ['--chdir', f'{INSIDE}/class', '--']
-    again = ['/usr/bin/python3', '-I', f'{INSIDE}/workbook/tests/grade/grade.py',
-             '--inside', '--root', f'{INSIDE}/workbook',
-             '--class', f'{INSIDE}/class', '--lessons', o.lessons,
-             '--jobs', str(o.jobs), '--seed', o.seed, '--prove', o.prove]
-    if o.submissions or o.submission:
-        again += ['--submissions', f'{INSIDE}/submissions']
+
+
+def nobody_with(capabilities, room):
+    """What makes of root the user "nobody", to whom the room is given."""
+    nobody = pwd.getpwnam('nobody')
+    for path, _, files in os.walk(room):
+        for name in ['', *files]:
+            os.chown(os.path.join(path, name), nobody.pw_uid, nobody.pw_gid,
+                     follow_symlinks=False)
+    few = ''.join(f',+{name}' for name in capabilities)
+    return ['setpriv', f'--reuid={nobody.pw_uid}', f'--regid={nobody.pw_gid}',
+            '--clear-groups', f'--inh-caps=-all{few}',
+            *([f'--ambient-caps=-all{few}'] if few else []),
+            f'--bounding-set=-all{few}', '--']
+
+
+def walls(o, room):
+    """Namespaces around the whole run: bwrap and its arguments."""
+    root = os.geteuid() == 0
+    return ['bwrap', '--die-with-parent', '--unshare-pid', '--unshare-ipc',
+            '--unshare-net', '--ro-bind', '/', '/', '--dev', '/dev',
+            *([] if root else ['--unshare-user', '--proc', '/proc']),
+            '--perms', '1777', '--tmpfs', '/tmp',
+            '--perms', '0755', '--dir', INSIDE,
+            '--ro-bind', os.path.realpath(o.root), f'{INSIDE}/workbook',
+            '--bind', room, f'{INSIDE}/class', *submitted(o),
+            '--chdir', f'{INSIDE}/class', '--',
+            # bwrap's own /proc has lids on some of its folders, when made by
+            # root, and with these no cage inside may have a /proc, which
+            # Valgrind needs.
+            *(['/bin/sh', '-c', 'mount -t proc proc /proc && exec "$@"', 'sh']
+              if root else [])]
+
+
+def again(o, workbook, room, submissions, only=''):
+    return ['/usr/bin/python3', '-I', f'{workbook}/tests/grade/grade.py',
+            '--inside', '--root', workbook, '--class', room,
+            '--lessons', o.lessons, '--jobs', str(o.jobs), '--seed', o.seed,
+            '--prove', o.prove, '--isolation', o.isolation,
+            '--submissions', submissions, '--only', only]
+
+
+def caged_run(o, room):
+    root = os.geteuid() == 0
+    given = o.submissions or o.submission
+    return (walls(o, room) + (nobody_with([], room) if root else [])
+            + again(o, f'{INSIDE}/workbook', f'{INSIDE}/class',
+                    f'{INSIDE}/submissions' if given else ''))
+
+
+def reduced_run(o, room):
+    submitted(o)  # whether it is there
+    path = os.path.realpath(o.submission) if o.submission else ''
+    folder = os.path.dirname(path) or (o.submissions
+                                       and os.path.realpath(o.submissions))
+    user = []
+    if os.geteuid() == 0:
+        user = nobody_with(['setuid', 'setgid'], room)
+        os.environ['GRADE_OTHER_USER'] = '1'
+        if subprocess.run([*user, 'test', '-r', f'{HERE}/grade.py', '-a', '-x',
+                           room], check=False).returncode:
+            stop('with ISOLATION=reduced the workbook and its results must be '
+                 'readable for the user "nobody"')
+    os.environ['GRADE_ISOLATION'] = 'reduced'
+    command = user + again(o, os.path.realpath(o.root), room, folder or '',
+                           os.path.basename(path))
+    os.chdir(room)
+    return command
+
+
+def outside(o):
+    room = os.path.realpath(room_of(o))
+    os.makedirs(room, exist_ok=True)
     os.environ['GRADE_SHOWN'] = os.path.relpath(room)
+    os.environ.pop('GRADE_ISOLATION', None)
+    os.environ.pop('GRADE_OTHER_USER', None)
+    lock_room(room)
+    command = (reduced_run if o.isolation else caged_run)(o, room)
     try:
-        os.execvp(walls[0], walls + user + again)
+        os.execvp(command[0], command)
     except OSError as error:
-        stop(f'bubblewrap is missing: {error}')
+        stop(f'{command[0]} is missing: {error}')
 
 
 # --- inside -------------------------------------------------------------------
 
-def self_check(lessons):
+def self_check(o, lessons):
     """A good and a bad submission, before any other: does it judge right?"""
-    why = cage.works()
-    if why:
+    if o.isolation:
+        if why := reduced.works(lessons):
+            stop(f'ISOLATION=reduced cannot grade here: {why}')
+    elif why := cage.works():
         stop('no cage can be built here, so nothing was graded.\n'
              f'  bubblewrap says: {why}\n'
              '  A container must allow user namespaces (docker run '
              '--security-opt seccomp=unconfined, or --privileged);\n'
              '  a host must have user.max_user_namespaces above 0 and, on '
-             'Ubuntu, kernel.apparmor_restrict_unprivileged_userns=0.')
+             'Ubuntu, kernel.apparmor_restrict_unprivileged_userns=0.\n'
+             '  ISOLATION=reduced does with less; tests/grade/README.md says '
+             'with what, and every result is stamped with it.')
     lesson = next(iter(lessons))
     root = os.path.join(HERE, '../..')
     cases = [('good', f'{root}/solutions/{lesson}/{lessons[lesson]}.c'),
              ('bad', f'{root}/tests/{lesson}/stub.c')]
     jobs = [(kind, subprocess.Popen(
         ['/usr/bin/python3', '-IS', f'{HERE}/job.py', path, lesson,
-         f'/tmp/{kind}.json'],
+         f'{o.room}/{kind}.new'],
         env={**os.environ, **({'GRADE_MEMORY': 'no'} if kind == 'bad' else {})}))
         for kind, path in cases]
     for kind, job in jobs:
         if job.wait() != 0:
             stop('the self-check could not be run: see above')
-        with open(f'/tmp/{kind}.json', encoding='utf-8') as file:
+        with open(f'{o.room}/{kind}.new', encoding='utf-8') as file:
             result = json.load(file)
+        os.unlink(f'{o.room}/{kind}.new')
         green = [t['name'] for t in result['tests'] if t['outcome'] == 'OK']
         whole = result['tests'] and len(green) == len(result['tests'])
         if (kind == 'good') != bool(whole) or (kind == 'bad' and green):
@@ -194,7 +249,7 @@ def stale(target):
         made = os.stat(target).st_mtime_ns
         parts = f'{HERE}/../../build/grade/{lesson}'
         return made < max(os.stat(p).st_mtime_ns for p in
-                          (source, 'seed', f'{parts}/tests',
+                          (source, 'seed', 'isolation', f'{parts}/tests',
                            f'{parts}/worker.o'))
     except OSError:
         return True
@@ -279,19 +334,21 @@ def inside(o):
     lessons = dict(pair.split(':') for pair in o.lessons.split())
     room = o.room
     if o.prove:
-        why = cage.works()
+        why = (reduced if o.isolation else cage).works()
         if why:
-            stop(f'no cage can be built here: {why}')
+            stop(f'nothing can be held here: {why}')
         prove.prove(o.prove, lessons)
         return
-    self_check(lessons)
+    self_check(o, lessons)
+    intake.put(f'{room}/isolation', (reduced if o.isolation else cage
+                                     ).how().encode())
     if o.seed:
         intake.put(f'{room}/seed', o.seed.encode())
     elif not os.path.exists(f'{room}/seed'):
         intake.put(f'{room}/seed', str(secrets.randbits(31)).encode())
     if o.submissions:
         try:
-            count = intake.intake(o.submissions, lessons, room)
+            count = intake.intake(o.submissions, lessons, room, o.only)
         except PermissionError as error:
             stop(f'submissions must be readable for the user "nobody": '
                  f'{error}')

@@ -187,6 +187,8 @@ def report(s, lessons):
         file = s.record['files'].get(lesson.name)
         if file and file['note'] and file['taken']:
             out.append(f"  Note: {file['note']}")
+        if result and result['isolation'] != 'caged':
+            out.append(f"  Isolation: {result['isolation']}")
         if result:
             out += ['  ' + line for line in page(lesson, result)]
         out.append('')

@@ -317,7 +317,7 @@ def take_apart(path, name, lessons, target):
                 'notes': ['cannot be taken: it takes too long to read']}
 
 
-def students(directory):
+def students(directory, only=''):
     """Returns: student's name -> [(path, name of the entry)]."""
     found = {}
     for entry in sorted(os.listdir(os.fsencode(directory))):
@@ -328,18 +328,18 @@ def students(directory):
                 if entry.lower().endswith(suffix):
                     name = entry[:-len(suffix)]
                     break
-        if entry.startswith(b'.'):
+        if entry.startswith(b'.') or only and entry != os.fsencode(only):
             continue
         found.setdefault(name or entry, []).append((path, entry))
     return found
 
 
-def intake(directory, lessons, room):
+def intake(directory, lessons, room, only=''):
     """Fills room/work and room/students; forgets who is not there any more."""
     os.makedirs(f'{room}/students', exist_ok=True)
     os.makedirs(f'{room}/work', exist_ok=True)
     kept = set()
-    for name, entries in students(directory).items():
+    for name, entries in students(directory, only).items():
         who = identity(name)
         kept.add(who)
         # Of two submissions the one that was changed last is the student's.

@@ -20,7 +20,10 @@ import tempfile
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(0, HERE)
-import cage  # noqa: E402
+if os.environ.get('GRADE_ISOLATION') == 'reduced':
+    import reduced as cage  # noqa: E402
+else:
+    import cage  # noqa: E402
 
 PARTS = os.path.join(HERE, '../../build/grade')
 LIMIT_MS = int(os.environ.get('GRADE_LIMIT_MS', 2000))
@@ -35,16 +38,10 @@ def read_about(lesson):
 def take_processor():
     """Tests and worker take turns, so they share a processor: a message to
     another one costs ten times as much. Each job takes one of its own."""
-    mine = sorted(os.sched_getaffinity(0))
-    for processor in mine:
-        lock = os.open(f'{tempfile.gettempdir()}/grade-cpu-{processor}',
-                       os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for processor in sorted(os.sched_getaffinity(0)):
+        if cage.claim(f'{tempfile.gettempdir()}/grade-cpu-{processor}'):
             os.sched_setaffinity(0, {processor})
             return
-        except OSError:
-            os.close(lock)
 
 
 def compiled(source, lesson, about, part, room):
@@ -52,8 +49,10 @@ def compiled(source, lesson, about, part, room):
     inside = f"/src/lessons/{lesson}/{about['module']}.c"
     status, program, said = cage.capped(
         cage.compiler(source, inside, f'{PARTS}/include',
-                      f'{PARTS}/{lesson}/{part}.o', about), 32 << 20, 20)
-    text = cage.printable(said, 65536).replace('/src/', '')
+                      f'{PARTS}/{lesson}/{part}.o', about, room),
+        32 << 20, 20)
+    cage.clean_up()
+    text = without_place(cage.printable(said, 65536))
     if status is None:
         return None, 'the compiler did not end'
     if status == 42:
@@ -65,6 +64,11 @@ def compiled(source, lesson, about, part, room):
         file.write(program)
     os.chmod(path, 0o500)
     return path, text
+
+
+def without_place(text):
+    """A file's name as its author knows it."""
+    return re.sub(r"[^\s'\"]*/src/lessons/", 'lessons/', text)
 
 
 def first_error(text):
@@ -121,8 +125,8 @@ def run_tests(lesson, program, room, checker=False):
                 worker.wait(20)
             except subprocess.TimeoutExpired:
                 pass
-        worker.kill()
-        worker.wait()
+        cage.end(worker)
+        cage.clean_up(sink.pid)
         sink.wait()
         printed.close()
     with open(f'{room}/printed', 'rb') as file:
@@ -256,7 +260,8 @@ def page(lesson, module, rows, room):
 
 def grade(source, lesson, room):
     about = read_about(lesson)
-    result = {'lesson': lesson, 'isolation': 'caged', 'tests': []}
+    result = {'lesson': lesson, 'isolation': cage.how(),
+              'tests': []}
     program, said = compiled(source, lesson, about, 'worker', room)
     if not program:
         return {**result, 'build': 'failed', 'compiler': first_error(said)}
@@ -266,7 +271,7 @@ def grade(source, lesson, room):
         return None
     resolve(rows[:-1], program)
     for row in rows[:-1]:
-        row[-1] = row[-1].replace('/src/', '')
+        row[-1] = without_place(row[-1])
     result['tests'] = [dict(zip(('name', 'line', 'promise', 'step', 'outcome',
                                  'message'), row)) for row in rows[:-1]]
     result['printed'] = cage.printable(printed, 2000)
@@ -287,6 +292,7 @@ def grade(source, lesson, room):
 def main():
     source, lesson, target = sys.argv[1:]
     take_processor()
+    cage.adopt()
     resource.setrlimit(resource.RLIMIT_STACK, (64 << 20, 64 << 20))
     room = tempfile.mkdtemp(prefix='grade-')
     try:

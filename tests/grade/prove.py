@@ -10,6 +10,8 @@ import re
 import subprocess
 import time
 
+import reduced
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, '../..'))
 SLOWEST = 60  # seconds, for the worst of attacks
@@ -17,7 +19,7 @@ SLOWEST = 60  # seconds, for the worst of attacks
 
 def graded(source, lesson):
     """Returns: the result, or None when the grader failed; and the seconds."""
-    target = '/tmp/proof.json'
+    target = os.path.abspath('proof.json')
     if os.path.exists(target):
         os.unlink(target)
     begun = time.monotonic()
@@ -70,7 +72,7 @@ def composed(name):
     own = set(re.findall(r'^\w[\w *]*?(kv_\w+)\([^;]*\) \{', attack, re.M))
     if 'kv_create:' in attack:
         own.add('kv_create')
-    path = '/tmp/attack.c'
+    path = os.path.abspath('attack.c')
     with open(path, 'w', encoding='utf-8') as file:
         file.write(attack + ''.join(f'#define NO_{f}\n' for f in sorted(own))
                    + rest)
@@ -128,10 +130,48 @@ def prove_attacks(file, lesson):
                   f'{"; ".join(wrong)}', flush=True)
 
 
+def states():
+    """Returns: pid -> (state, user), of all processes."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        try:
+            with open(f'/proc/{pid}/stat', encoding='ascii',
+                      errors='replace') as file:
+                state = file.read().rpartition(')')[2].split()[0]
+            found[int(pid)] = state, os.stat(f'/proc/{pid}').st_uid
+        except OSError:
+            pass
+    return found
+
+
+def prove_reduced(file, lesson, module):
+    """Without a cage: right is right, and nobody else is harmed. (Who starts
+    this does so in a PID namespace: were it wrong, it would harm the machine.)
+    """
+    neighbour = subprocess.Popen(['/bin/sleep', '1000'])
+    before = states()
+    prove_lesson(file, lesson, module)
+    for name in ('kill-everyone', 'stop-everyone', 'kill-parent', 'daemon',
+                 'fork-bomb', 'use-the-network', 'become-root'):
+        path, what = composed(name)
+        result, _ = graded(path, lesson)
+        now = states()
+        wrong = [f'{pid} is {now.get(pid, ("gone",))[0]}' for pid in before
+                 if now.get(pid, 'Z')[0] in 'TZ']
+        wrong += [f'{pid} is left' for pid, (state, user) in now.items()
+                  if user in reduced.USERS and state != 'Z']
+        if set(passed(result)) - {'destroy_of_null_does_nothing'}:
+            wrong.append('it passes ' + ' '.join(passed(result)))
+        if not (result or {}).get('isolation', '').startswith('reduced'):
+            wrong.append('the result does not say that it is reduced')
+        say(file, not wrong, 'reduced', ' '.join(what.split()),
+            '; '.join(wrong))
+    neighbour.kill()
+
+
 def prove(what, lessons):
     with open('lines', 'w', encoding='utf-8') as file:
         for lesson, module in lessons.items():
-            if what == 'lesson':
-                prove_lesson(file, lesson, module)
-            else:
-                prove_attacks(file, lesson)
+            {'lesson': prove_lesson, 'reduced': prove_reduced,
+             'attacks': lambda file, lesson, _: prove_attacks(file, lesson)
+             }[what](file, lesson, module)
