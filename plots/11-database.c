@@ -32,7 +32,8 @@ typedef struct implementation {
     query_cache_stats (*statistics)(const query_cache *c);
     void (*close)(query_cache *c);
     size_t (*rows_count)(const rows *r);
-    bool (*rows_next)(const rows *r, size_t *cursor, db_value *values);
+    bool (*rows_next)(const rows *r, size_t *cursor, db_value *values,
+                      size_t count);
 
     status (*sqlite_open)(const char *path, int timeout_ms, db *out);
     status (*postgres_open)(const char *address, int timeout_ms, db *out);
@@ -130,7 +131,7 @@ static void simulate(bench_report *r, const implementation *i, int64_t check_ms,
         db_value id = db_int((int64_t)bench_zipf_next(popularity, &random));
         size_t cursor = 0;
         db_value changed;
-        i->rows_next(get(i, c, ONE, &id, 1), &cursor, &changed);
+        i->rows_next(get(i, c, ONE, &id, 1), &cursor, &changed, 1);
         stale += changed.integer != p.changed[id.integer];
     }
     char operation[24];

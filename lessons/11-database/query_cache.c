@@ -5,6 +5,7 @@
 #include "common/todo.h"
 #include "ttl.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,7 @@ bytes rows_name(const rows *r, size_t column) {
     TODO("11.3: the name of one column");
 }
 
-bool rows_next(const rows *r, size_t *cursor, db_value *values) {
+bool rows_next(const rows *r, size_t *cursor, db_value *values, size_t count) {
     TODO("11.3: the next row, and where it ends");
 }
 

@@ -102,14 +102,14 @@ bytes rows_name(const rows *r, size_t column);
  *
  *     size_t cursor = 0;
  *     db_value user[2];
- *     while (rows_next(r, &cursor, user)) { ... }
+ *     while (rows_next(r, &cursor, user, 2)) { ... }
  *
  * cursor: in and out; 0 starts. Several may be under way at once.
- * values: out, room for rows_columns of them; what they point to is lent as
- * the rows are.
+ * values: out; what they point to is lent as the rows are.
+ * count: how many there is room for; rows_columns or more.
  * Returns: whether there was another row; if not, nothing is written.
  * Cost: O(columns), no allocation. */
-bool rows_next(const rows *r, size_t *cursor, db_value *values);
+bool rows_next(const rows *r, size_t *cursor, db_value *values, size_t count);
 
 /* -- the cache ---------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 
 #include "ttl.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,7 +235,8 @@ bytes rows_name(const rows *r, size_t column) {
     return name.data;
 }
 
-bool rows_next(const rows *r, size_t *cursor, db_value *values) {
+bool rows_next(const rows *r, size_t *cursor, db_value *values, size_t count) {
+    assert(count >= r->columns);
     size_t at = *cursor > 0 ? *cursor : r->first;
     if (at == r->buffer.used) {
         return false;

@@ -233,8 +233,8 @@ static status failing(query_cache *c, const char *sql) {
 static db_value value_in(const rows *r, size_t column) {
     db_value values[COLUMNS_MAX];
     size_t cursor = 0;
-    want_true(rows_next(r, &cursor, values), "get, rows_next of the first row",
-              "the database gave a row");
+    want_true(rows_next(r, &cursor, values, COLUMNS_MAX),
+              "get, rows_next of the first row", "the database gave a row");
     return values[column];
 }
 
@@ -733,7 +733,7 @@ TEST(rows_come_in_order_and_end, "P1", "11.3") {
         size_t cursor = 0;
         db_value user[2];
         for (size_t i = 0; i < 3; i++) {
-            want_true(rows_next(r, &cursor, user),
+            want_true(rows_next(r, &cursor, user, 2),
                       text("get 3 rows, rows_next number %zu", i + 1),
                       "each call gives one row more");
             want_value(user[0], values[2 * i],
@@ -742,10 +742,10 @@ TEST(rows_come_in_order_and_end, "P1", "11.3") {
                        text("the same; the second value of row %zu", i + 1));
         }
         user[0] = db_int(77);
-        want_false(rows_next(r, &cursor, user), "get 3 rows, rows_next a 4th",
-                   "there are three");
+        want_false(rows_next(r, &cursor, user, 2),
+                   "get 3 rows, rows_next a 4th", "there are three");
         want_value(user[0], db_int(77), "the same; look at the values");
-        want_false(rows_next(r, &cursor, user), "the same once more",
+        want_false(rows_next(r, &cursor, user, 2), "the same once more",
                    "the end stays the end");
     }
     query_cache_close(c);
@@ -758,9 +758,9 @@ TEST(cursors_do_not_meet, "P1", "11.3") {
     const rows *r = get(c, "SELECT id, name FROM users");
     size_t here = 0, there = 0, pairs = 0;
     db_value one[2], other[2];
-    while (rows_next(r, &here, one) && pairs < 100) {
+    while (rows_next(r, &here, one, 2) && pairs < 100) {
         there = 0;
-        while (rows_next(r, &there, other) && pairs < 100) {
+        while (rows_next(r, &there, other, 2) && pairs < 100) {
             pairs++;
         }
     }
@@ -776,14 +776,14 @@ TEST(rows_without_rows_or_columns_end_in_time, "P2", "11.3") {
     query_cache *c = fresh(&s);
     db_value values[2] = {db_int(77), db_int(77)};
     size_t cursor = 0, count = 0;
-    want_false(rows_next(get(c, "nothing"), &cursor, values),
+    want_false(rows_next(get(c, "nothing"), &cursor, values, 2),
                "get a query that finds nothing, rows_next", "it has no rows");
     want_value(values[0], db_int(77), "the same; look at the values");
     s.columns = 0;
     s.count = 3;
     s.values = &(db_value){.type = DB_NULL};
     const rows *bare = get(c, "SELECT FROM users");
-    for (cursor = 0; count < 10 && rows_next(bare, &cursor, values);) {
+    for (cursor = 0; count < 10 && rows_next(bare, &cursor, values, 2);) {
         count++;
     }
     want_int(count, 3,
@@ -803,7 +803,7 @@ static void attempt_walk(void *context) {
     if (query_cache_get(m->cache, sql, NULL, 0, &r) != STATUS_OK) {
         return;
     }
-    for (; count < m->stage->count && rows_next(r, &cursor, row); count++) {
+    for (; count < m->stage->count && rows_next(r, &cursor, row, 2); count++) {
         want_value(row[0], m->stage->values[0],
                    text("get 200 rows while an allocation fails, with status "
                         "ok; the first value of row %zu",
@@ -847,7 +847,7 @@ TEST(large_results_come_back, "P2", "11.3") {
     query_cache *c = fresh(&s);
     const rows *r = get(c, "SELECT id, photo FROM users");
     size_t cursor = 0, i = 0;
-    for (db_value row[2]; i < ROWS && rows_next(r, &cursor, row); i++) {
+    for (db_value row[2]; i < ROWS && rows_next(r, &cursor, row, 2); i++) {
         want_value(
             row[0], values[2 * i],
             text("get 300 rows with blobs; the first value of row %zu", i + 1));
@@ -864,7 +864,7 @@ static size_t steps_through(query_cache *c, stage *s, size_t count) {
     size_t cursor = 0;
     db_value row[2];
     work_begin();
-    while (rows_next(r, &cursor, row)) {
+    while (rows_next(r, &cursor, row, 2)) {
     }
     return work_steps();
 }

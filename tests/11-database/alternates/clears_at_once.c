@@ -136,7 +136,7 @@ bytes rows_name(const rows *r, size_t column) {
 }
 
 /* The cursor is the number of the next row. */
-bool rows_next(const rows *r, size_t *cursor, db_value *values) {
+bool rows_next(const rows *r, size_t *cursor, db_value *values, size_t count) {
     if (*cursor == r->count) {
         return false;
     }

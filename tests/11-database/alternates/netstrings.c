@@ -115,7 +115,7 @@ bytes rows_name(const rows *r, size_t column) {
 }
 
 /* The cursor is the address of the row that was given last. */
-bool rows_next(const rows *r, size_t *cursor, db_value *values) {
+bool rows_next(const rows *r, size_t *cursor, db_value *values, size_t count) {
     const struct row *before = (const struct row *)*cursor;
     const struct row *row = before ? before->next : r->first;
     if (!row) {
