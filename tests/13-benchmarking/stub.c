@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_RUNS = 5, COST_ROUNDS = 5, COST_OPERATIONS = 20000 };
+enum { DEFAULT_RUNS = 5, COST_ROUNDS = 5, COST_OPERATIONS = 2000 };
 
 /* Bucket 0 counts zeros. After it stand 64 for each power of two: as many as
  * the six uppermost bits behind a number's leading one can tell apart. */

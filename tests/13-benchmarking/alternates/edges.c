@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEFAULT_RUNS = 5, COST_ROUNDS = 5, COST_OPERATIONS = 20000 };
+enum { DEFAULT_RUNS = 5, COST_ROUNDS = 5, COST_OPERATIONS = 2000 };
 
 /* Each edge is 1.5 % above the one before it, or 1 where that is more. */
 enum { EDGES = 1700 };
