@@ -52,6 +52,10 @@ libs-leftovers := -lpq
 
 # Code that a lesson is given beside its header (lessons/LESSON/NAME.c).
 given-11-database := db_sqlite db_postgres
+# What of it the grader keeps out of the cage: students get at it by functions.
+outside-11-database := db_sqlite db_postgres
+# Its headers whose types the lesson's own one uses.
+types-11-database := db
 
 # The databases besides its own on which a lesson is proved: make ... DB=NAME.
 databases-11-database := postgres
@@ -72,7 +76,8 @@ fixture-libs-http := -lmicrohttpd
 # What a lesson's tests watch beside the heap (tests/support/NAME.c), and the
 # functions that the linker sends through it.
 watched-07-threads := moments
-watched-14-best-practices := moments
+watched-12-api := libraries
+watched-14-best-practices := moments libraries
 wrapped-heap := malloc calloc realloc free aligned_alloc strdup strndup
 wrapped-moments := pthread_mutex_lock pthread_mutex_trylock \
     pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait
@@ -88,9 +93,15 @@ seconds-15b-cluster := 60
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15c-server
 
-# What make grade knows. Not yet: the tests of lesson 7 act inside the student's
-# threads, those from 8 on need their servers or headers of their own kind.
-gradable = $(filter 01-% 02-% 03-% 04-% 05-% 06-% 09-%,$(present))
+# What make grade knows.
+gradable = $(filter-out 14-% 15c-%,$(present))
+# The lessons whose tests make so many calls that a message for each is too
+# much: they make fewer, as under Valgrind.
+talkative := 11-database 13-benchmarking 15a-policy
+# The lessons whose tests turn the machine's clocks, in another process too.
+clocked := 07-threads 13-benchmarking
+# The lessons that their tests call from several threads.
+called-by-threads = $(threaded) 15b-cluster
 
 # -- tools and flags ----------------------------------------------------------
 ifeq ($(origin CC),default)
@@ -142,7 +153,8 @@ test-flags := -D_GNU_SOURCE
 empty :=
 comma := ,
 space := $(empty) $(empty)
-wrap = $(foreach w,heap $(watched-$1),$(wrapped-$w:%=-Wl$(comma)--wrap=%))
+wrap-of = $(foreach w,$1,$(wrapped-$w:%=-Wl$(comma)--wrap=%))
+wrap = $(call wrap-of,heap $(watched-$1))
 support := check crash heap model work
 
 # -- which lesson is meant: 5, 05, lru and 05-lru are the same ------------------
@@ -455,21 +467,23 @@ glue-headers := $(patsubst %,lessons/common/%.h,bytes status clock)
 $G/%/client.c $G/%/worker.c: $$(wildcard lessons/$$*/*.h) $(glue-headers) tests/grade/glue.py | build/packages/grade
 	@mkdir -p $(@D)
 	$Qfor side in client worker; do \
-	    python3 tests/grade/glue.py $$side $(if $(filter $(threaded),$*),--threads) \
-	        lessons/$*/$(module-$*).h $(glue-headers) > $G/$*/$$side.new && \
+	    python3 tests/grade/glue.py $$side $(if $(filter $(called-by-threads),$*),--threads) \
+	        lessons/$*/$(module-$*).h $(patsubst %,lessons/$*/%.h,$(types-$*)) $(glue-headers) > $G/$*/$$side.new && \
 	    mv $G/$*/$$side.new $G/$*/$$side.c || exit 1; done
 
-client-objects = build/gcc/grade/$G/$1/client.o build/gcc/$2/tests/$1/test.o \
+client-objects = build/gcc/grade/$G/$1/client.o build/gcc/$2/tests/$1/test.o $(patsubst %,build/gcc/grade/lessons/$1/%.o,$(outside-$1)) \
     $(call half,grade,$(addprefix grade/,client wire runner_fork) \
     $(addprefix support/,check heap model $(call fixtures,$1)))
-link-tests = $Qgcc $(call wrap,$*) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -pthread
+link-tests = $Qgcc $(call wrap-of,heap) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -pthread
 $G/%/tests: $$(call client-objects,$$*,grade)
 	$(link-tests)
 $G/%/tests-memory: $$(call client-objects,$$*,plain)
 	$(link-tests)
 
 # heap.o without its guards is for Valgrind, which has better ones.
-worker-objects = build/gcc/grade/$G/$1/worker.o $(call half,grade,grade/worker grade/wire support/work) \
+worker-objects = build/gcc/grade/$G/$1/worker.o $(call half,grade,\
+    grade/worker grade/wire $(if $(filter $(clocked),$1),grade/worker_clock) \
+    $(addprefix support/,work $(watched-$1))) \
     $(call given,build/gcc/check,$1) $(foreach l,$(call below,$1),\
     $(call object,build/gcc/check,$l,solution) $(call given,build/gcc/check,$l))
 $G/%/worker.o: $$(call worker-objects,$$*) $(call half,grade,support/heap)
@@ -477,13 +491,19 @@ $G/%/worker.o: $$(call worker-objects,$$*) $(call half,grade,support/heap)
 $G/%/worker-memory.o: $$(call worker-objects,$$*) $(call half,plain,support/heap)
 	$Qld -r $^ -o $@
 # What the cage is told: the lesson's module, how to compile it and link it,
-# and whether its tests start servers.
+# whether its tests start servers, and by which way the code gets to those.
+# (To a database it does not: it is given functions, and those stay outside.)
+by-network = $(filter 08-redis 12-api 15b-cluster 15c-server,$*)
+by-socket = $(filter 08-redis 09-invalidation 10-layers 15c-server,$*)
 $G/%/about: Makefile
 	@mkdir -p $(@D)
 	@{ echo 'module $(module-$*)'; \
 	    echo 'flags $(STD) $(filter-out -Werror=%,$(WARN)) $(flags-check) $(call code-flags,check)'; \
 	    echo 'libs $(call wrap,$*) $(call libs,$*) -pthread'; \
-	    echo 'fixtures $(fixtures-$*)'; } > $@
+	    echo 'less $(filter $*,$(talkative))'; \
+    echo 'fixtures $(fixtures-$*)'; \
+    echo 'sockets $(by-socket)'; echo 'network $(by-network)'; \
+    echo 'serves $(filter 15c-server,$*)'; } > $@
 
 # The headers, without the code that stands beside them.
 $G/include/stamp: $(wildcard lessons/*/*.h)
@@ -521,8 +541,9 @@ autolab: build/packages/grade ## the autograder for Autolab: [LESSONS="2 5"] [IS
 # The grader is right about what is right, and no attack gets anything.
 build/proof/%/grade: $$(call grade-parts,$$*) $$(wildcard solutions/$$*/*.c tests/$$*/alternates/*.c tests/grade/*.py)
 	@python3 tests/grade/grade.py --root . --class $@.d --lessons '$*:$(module-$*)' --prove lesson && mv $@.d/lines $@ && printf . >&2
-build/proof/attacks: $(call grade-parts,01-introduction) $(wildcard tests/grade/attacks/* tests/grade/*.py)
-	@python3 tests/grade/grade.py --root . --class $@.d --lessons 01-introduction:kv --prove attacks && mv $@.d/lines $@ && printf . >&2
+attacked := 01-introduction 07-threads 08-redis 12-api
+build/proof/attacks: $(foreach l,$(attacked),$(call grade-parts,$l)) $(wildcard tests/grade/attacks/* tests/grade/attacks/*/* tests/grade/*.py)
+	@python3 tests/grade/grade.py --root . --class $@.d --lessons '$(foreach l,$(attacked),$l:$(module-$l))' --prove attacks && mv $@.d/lines $@ && printf . >&2
 # The same without a cage, for what that holds. In a PID namespace: a fault here
 # would be one that harms every process there is.
 build/proof/reduced: $(call grade-parts,01-introduction) $(wildcard tests/grade/attacks/* tests/grade/*.py)

@@ -8,7 +8,6 @@
 #include "support/model.h"
 #include "support/redis.h"
 
-#include <malloc.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -584,12 +583,6 @@ TEST(without_memory_a_call_says_so_and_the_next_is_good, "P14", "8.3") {
     redis_stop(server);
 }
 
-/* What the C library holds for all of this process, libraries too. */
-static size_t held(void) {
-    struct mallinfo2 m = mallinfo2();
-    return m.uordblks + m.hblkhd;
-}
-
 /* Fails if many rounds hold more memory than the first few. */
 static void want_no_growth(redis_cache *r, void (*round)(redis_cache *r),
                            const char *did) {
@@ -597,11 +590,11 @@ static void want_no_growth(redis_cache *r, void (*round)(redis_cache *r),
     for (size_t i = 0; i < 50; i++) {
         round(r);
     }
-    size_t before = held();
+    size_t before = heap_held();
     for (size_t i = 0; i < rounds; i++) {
         round(r);
     }
-    size_t after = held();
+    size_t after = heap_held();
     want_at_most(
         after > before ? after - before : 0, 24 << 10,
         text("%s, %zu times: bytes held by the whole process", did, rounds),

@@ -5,11 +5,10 @@
 #include "support/check.h"
 #include "support/heap.h"
 #include "support/http.h"
+#include "support/libraries.h"
 #include "support/model.h"
 #include "support/work.h"
 
-#include <curl/curl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -1552,47 +1551,32 @@ TEST(what_is_no_json_takes_nothing_away, "P13", "12.8") {
     end(h);
 }
 
-static size_t parsed_blocks;
-
-static void *counting_malloc(size_t size) {
-    parsed_blocks++;
-    return malloc(size);
-}
-
 TEST(a_document_is_parsed_once, "P13", "12.8") {
     http_cache *h = fresh();
-    json_malloc_t malloc_before;
-    json_free_t free_before;
-    json_get_alloc_funcs(&malloc_before, &free_before);
-    json_set_alloc_funcs(counting_malloc, free);
-    parsed_blocks = 0;
+    libraries_count(true);
     play_tagged("/a", DOCUMENT, "\"1\"", "Cache-Control: max-age=10");
     got(h, "/a");
-    want_int(parsed_blocks, 0, "get /a as bytes; what Jansson allocates",
+    want_int(libraries_json_blocks(), 0,
+             "get /a as bytes; what Jansson allocates",
              "nobody asked for JSON");
     const http_json *first = json_of(h, "/a");
-    size_t once = parsed_blocks;
+    size_t once = libraries_json_blocks();
     const http_json *second = json_of(h, "/a");
     want_true(first != NULL && first == second, "get_json /a twice",
               "a hit gives the document that was parsed before");
     now_ms += 10000;
     want_pointer(json_of(h, "/a"), first, "get_json after a 304",
                  "the body is the same, so the document is");
-    want_int(parsed_blocks, once, "the same; what Jansson allocates",
+    want_int(libraries_json_blocks(), once, "the same; what Jansson allocates",
              "it is parsed once");
     http_cache_destroy(h);
-    json_set_alloc_funcs(malloc_before, free_before);
+    libraries_count(false);
     http_stop(api);
 }
 
 /* libcurl and Jansson allocate where we count. */
 TEST(nothing_of_libcurl_or_jansson_is_left, "P17", "12.8") {
-    json_malloc_t malloc_before;
-    json_free_t free_before;
-    json_get_alloc_funcs(&malloc_before, &free_before);
-    json_set_alloc_funcs(malloc, free);
-    curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, free, realloc, strdup,
-                         calloc);
+    libraries_count(true);
     http_cache *h = fresh();
     play_tagged("/a", DOCUMENT, "\"1\"",
                 "Cache-Control: max-age=10, stale-if-error=10");
@@ -1607,8 +1591,7 @@ TEST(nothing_of_libcurl_or_jansson_is_left, "P17", "12.8") {
     http_kill(api);
     seen(h, "/b");
     end(h);
-    curl_global_cleanup();
-    json_set_alloc_funcs(malloc_before, free_before);
+    libraries_count(false);
     heap_block left;
     bool leaked = heap_leaked(&left);
     want_false(leaked,

@@ -9,8 +9,8 @@
 #include "support/heap.h"
 #include "support/model.h"
 #include "support/script.h"
+#include "support/work.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -109,17 +109,6 @@ static void want_heard(const script *s, unsigned node, const char *commands,
               text("%s; what node %u has heard", did, node), likely);
 }
 
-/* How many sockets and files this process has open. */
-static size_t open_files(void) {
-    size_t count = 0;
-    DIR *all = opendir("/proc/self/fd");
-    while (all && readdir(all)) {
-        count++;
-    }
-    closedir(all);
-    return count;
-}
-
 /* --- 15b.1: slots -------------------------------------------------------- */
 
 static void want_slot(bytes key, unsigned slot, const char *likely) {
@@ -197,7 +186,7 @@ TEST(slots_are_those_that_redis_computes, "P1", "15b.1") {
 
 TEST(any_seed_that_has_a_map_will_do, "P2", "15b.2") {
     script *s = nodes();
-    size_t before = open_files();
+    size_t before = work_open_files();
     char seeds[SEEDS_SIZE];
     snprintf(seeds, sizeof seeds, "127.0.0.1:1,%s,%s", script_address(s, 1),
              script_address(s, 2));
@@ -214,7 +203,7 @@ TEST(any_seed_that_has_a_map_will_do, "P2", "15b.2") {
              "asking for the map is no command of the caller's");
     cluster_destroy(c);
     cluster_destroy(NULL);
-    want_int(open_files(), before,
+    want_int(work_open_files(), before,
              "create, destroy: how many files are open, against before",
              "destroy, and a failed attempt, must close the connection");
     script_stop(s);
@@ -302,10 +291,11 @@ TEST(without_memory_create_says_so, "P13", "15b.2") {
     script *s = nodes();
     char seed[SEEDS_SIZE];
     snprintf(seed, sizeof seed, "%s", script_address(s, 0));
-    size_t before = open_files(), failed = heap_fail_each(try_to_create, seed);
+    size_t before = work_open_files(),
+           failed = heap_fail_each(try_to_create, seed);
     want_that(failed > 0, "create, count allocations\nwanted  some\ngot     "
                           "none\nlikely  where does the cluster live?");
-    want_int(open_files(), before, "the same: open files, against before",
+    want_int(work_open_files(), before, "the same: open files, against before",
              "a create that fails must close what it has opened");
     script_stop(s);
 }

@@ -75,10 +75,43 @@ def compiler(source, inside_name, include, worker, about, _room):
         '/bin/sh', '-c', COMPILE]
 
 
-def runner(program, shared=None):
-    """shared: a directory with the sockets of the lesson's servers."""
-    servers = ['--ro-bind', shared, '/tmp'] if shared else []
-    return WALLS + libraries() + INSIDE + servers + [
+SERVERS = '/mnt'  # a file system for their directories, in a server_room
+
+
+def with_servers(shared, network, serves):
+    """What a program sees of the servers of its lesson, and nothing else.
+
+    shared: a directory with their sockets, if it needs those.
+    network: whether it stays in the network where we are; see server_room.
+    serves: whether it may make sockets in that directory itself."""
+    return (([f'--{"" if serves else "ro-"}bind', shared, '/tmp']
+             if shared else [])
+            + (['--share-net'] if network else []))
+
+
+def server_room():
+    """For a whole job: a network of its own, in which there is nothing but the
+    servers that its tests start, and room for their files, with an end. They
+    could be made to talk to others, and to write."""
+    return ['bwrap', '--die-with-parent', '--dev-bind', '/', '/',
+            '--unshare-net', '--size', str(512 * MIB), '--tmpfs', SERVERS,
+            '--']
+
+
+def tests_with_servers(tests, shared):
+    """The tests, which hold no student's code, and the servers that they
+    start, which do what students tell them: they see neither the class nor the
+    workbook."""
+    return (['bwrap', '--die-with-parent', '--ro-bind', '/usr', '/usr',
+             '--ro-bind', '/etc', '/etc'] + LINKS
+            + ['--dev-bind', '/dev', '/dev', '--bind', '/proc', '/proc',
+               '--bind', shared, '/tmp', '--ro-bind', tests, '/tmp/tests',
+               '--', '/usr/bin/prlimit', f'--as={2048 * MIB}',
+               f'--fsize={256 * MIB}', '--core=0', '/tmp/tests'])
+
+
+def runner(program, servers=()):
+    return WALLS + libraries() + INSIDE + [*servers] + [
         '--ro-bind', program, '/worker', '--remount-ro', '/', '--',
         *limits(cpu=20, memory=1024 * MIB, file_size=MIB), '/worker']
 
@@ -90,9 +123,8 @@ def valgrind(log):
             '--main-stacksize=67108864', f'--log-fd={log}']
 
 
-def memory_checker(program, log, shared=None):
-    servers = ['--ro-bind', shared, '/tmp'] if shared else []
-    return WALLS + toolbox() + INSIDE + servers + [
+def memory_checker(program, log, servers=()):
+    return WALLS + toolbox() + INSIDE + [*servers] + [
         '--size', str(16 * MIB), '--tmpfs', '/own', '--setenv', 'TMPDIR',
         '/own', '--proc', '/proc', '--ro-bind', program, '/worker',
         '--remount-ro', '/', '--',

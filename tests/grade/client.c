@@ -3,11 +3,14 @@
 
 #include "support/check.h"
 #include "support/crash.h"
+#include "support/libraries.h"
+#include "support/moments.h"
 #include "support/work.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +19,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 void *__real_malloc(size_t size);
@@ -168,6 +172,66 @@ static size_t slot_of(void (*function)(void), uint32_t callback) {
     return i + 1;
 }
 
+/* --- functions and pointers that the code under test passes --------------- */
+
+/* The tests see functions of their own in place of the other side's. */
+static struct {
+    uint64_t there; /* 0: free */
+    uint32_t callback;
+    void (*here)(void);
+} reverses[64];
+
+enum { REVERSES = sizeof reverses / sizeof reverses[0], REVERSE_SLOTS = 8 };
+
+/* Returns: what stands here for the function; NULL: there are too many. */
+static void (*reverse_of(uint64_t there, uint32_t callback,
+                         void (*const *reverse)(void)))(void) {
+    size_t same = 0, i = 0;
+    pthread_mutex_lock(&lock);
+    while (
+        i < REVERSES && reverses[i].there != 0
+        && (reverses[i].there != there || reverses[i].callback != callback)) {
+        same += reverses[i++].callback == callback;
+    }
+    bool is_there = i < REVERSES && reverses[i].there != 0;
+    if (!is_there && i < REVERSES && same < REVERSE_SLOTS) {
+        reverses[i].there = there;
+        reverses[i].callback = callback;
+        reverses[i].here = reverse[same];
+        is_there = true;
+    }
+    pthread_mutex_unlock(&lock);
+    return is_there ? reverses[i].here : NULL;
+}
+
+/* Where a function is over there, if it is one of these; else 0. */
+static uint64_t origin_of_function(void (*here)(void)) {
+    uint64_t there = 0;
+    for (size_t i = 0; i < REVERSES && reverses[i].there != 0; i++) {
+        there = reverses[i].here == here ? reverses[i].there : there;
+    }
+    return there;
+}
+
+static uint64_t reverse_at(uint32_t callback, size_t slot) {
+    size_t i = 0;
+    while (reverses[i].callback != callback || slot-- > 0) {
+        i++;
+    }
+    return reverses[i].there;
+}
+
+static const void *foreign[64]; /* the most recent pointers of that kind */
+static size_t next_foreign;
+
+static bool is_foreign(const void *pointer) {
+    bool is = false;
+    for (size_t i = 0; i < 64; i++) {
+        is = is || foreign[i] == pointer;
+    }
+    return is && pointer;
+}
+
 /* --- memory that the code under test lends -------------------------------- */
 
 enum { ARENA = 1 << 28 };
@@ -289,12 +353,35 @@ static void remember_given(const void *data, size_t len) {
     memcpy(g->seen, data, len);
 }
 
+/* It may also be gone altogether: a fixture that has ended. */
+static _Thread_local sigjmp_buf gone;
+static _Thread_local volatile bool looks;
+
+static void on_gone(int number) {
+    if (looks) {
+        siglongjmp(gone, 1);
+    }
+    signal(number, SIG_DFL); /* then it comes again, and ends the test */
+}
+
+static bool has_changed(struct given *g) {
+    volatile bool changed = false;
+    looks = true;
+    if (sigsetjmp(gone, 0) == 0) {
+        changed = memcmp(g->data, g->seen, g->len) != 0;
+    } else {
+        g->data = NULL;
+    }
+    looks = false;
+    return changed;
+}
+
 /* Puts what the tests have written since. Returns: how many changes. */
 static uint64_t put_given_changes(wire *out) {
     uint64_t changes = 0;
     for (size_t i = 0; i < WIRE_LENT; i++) {
         struct given *g = &given[i];
-        if (g->data && memcmp(g->data, g->seen, g->len) != 0) {
+        if (g->data && has_changed(g)) {
             memcpy(g->seen, g->data, g->len);
             wire_put(out, (uintptr_t)g->data);
             wire_put_run(out, g->seen, g->len);
@@ -311,9 +398,14 @@ typedef struct channel {
     wire out, in;
     uint64_t steps, changes;
     pid_t thread, worker_thread; /* in our namespace, in the worker's */
-    bool waits;                  /* for the worker's answer, */
+    bool busy;                   /* a call is being made, */
+    bool waits;                  /* which waits for the worker's answer, */
     uint64_t answers;            /* of which there were so many */
 } channel;
+
+/* Who wants to hear of this thread's moments. */
+static _Thread_local bool (*watcher)(void *context, moment m);
+static _Thread_local void *watcher_context;
 
 static pid_t connected; /* the process whose worker this is */
 static pid_t worker;    /* its number; 0: not seen by us */
@@ -363,6 +455,8 @@ static void start_worker(int end) {
     }
     static bool has_key;
     if (!has_key) {
+        struct sigaction act = {.sa_handler = on_gone, .sa_flags = SA_NODEFER};
+        sigaction(SIGSEGV, &act, NULL);
         pthread_key_create(&at_thread_end, hang_up);
         has_key = true;
     }
@@ -373,6 +467,7 @@ static void start_worker(int end) {
     worker_door = ends[0];
     connected = getpid();
     memset(given, 0, sizeof given);
+    memset(reverses, 0, sizeof reverses);
     newest = 0;
     elsewhere = (heap_counts){0};
     if (!sent) {
@@ -482,8 +577,16 @@ static uint64_t random_number(void) {
     return pool[--left];
 }
 
+/* Whether to ignore it is the program's to say, not the lesson's code's. */
+static bool ignores_sigpipe(void) {
+    struct sigaction now;
+    return sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static void send_message(wire_head head) {
     head.epoch = epoch;
+    head.watched = watcher != NULL;
+    head.no_pipe = ignores_sigpipe();
     head.changes = mine.changes;
     head.heap = heap_counted_here();
     if (!wire_send(mine.socket, &head, &mine.out)
@@ -521,38 +624,137 @@ static void begin_message(void) {
     mine.changes = put_given_changes(&mine.out);
 }
 
+/* An argument of a callback: whoever keeps a pointer to it will find nothing
+ * there. */
+struct client_copy {
+    client_copy *next;
+    size_t size;
+    _Alignas(max_align_t) unsigned char data[];
+};
+
+static void *copy_for(client_call *c, size_t size) {
+    client_copy *copy = __real_malloc(sizeof *copy + size + 1);
+    if (!copy) {
+        abort();
+    }
+    copy->next = c->copies;
+    copy->size = size;
+    c->copies = copy;
+    return copy->data;
+}
+
+static void drop_copies(client_call *c) {
+    while (c->copies) {
+        client_copy *copy = c->copies;
+        c->copies = copy->next;
+        memset(copy->data, 0x5a, copy->size);
+        __real_free(copy);
+    }
+}
+
 static void serve(const wire_head *head) {
     client_call c = {.out = &mine.out, .in = &mine.in};
     size_t slot = (size_t)wire_get(&mine.in) - 1;
     if (slot >= slots_used || slots[slot].callback != head->function) {
         end_as_lost(EPROTO);
     }
+    mine.busy = false; /* the callback may call */
     if (!client_serve(&c, head->function, slots[slot].function)) {
         end_as_lost(EPROTO);
     }
+    mine.busy = true;
     send_message((wire_head){.type = WIRE_RETURN, .nonce = head->nonce});
-    for (size_t i = 0; i < c.copied; i++) {
-        memset(c.copies[i], 0x5a, c.copies_len[i]);
-        __real_free(c.copies[i]);
+    drop_copies(&c);
+}
+
+/* As moments.c: nobody watches meanwhile. */
+static bool meet(moment m) {
+    bool (*who)(void *context, moment m) = watcher;
+    if (!who || m > MOMENT_WOKEN) {
+        end_as_lost(EPROTO);
     }
+    watcher = NULL;
+    bool answer = who(watcher_context, m);
+    watcher = who;
+    return answer;
+}
+
+/* The time by this side's clock, which may be one that the test turns. */
+static uint64_t time_by(clockid_t id) {
+    struct timespec t = {0};
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static void answer(const wire_head *head) {
+    uint64_t value = wire_get(&mine.in);
+    if (!wire_ended(&mine.in)) {
+        end_as_lost(EPROTO);
+    }
+    mine.busy = false;
+    switch (head->function) {
+    case WIRE_MOMENT: value = meet((moment)value); break;
+    case WIRE_CLOCK: value = time_by((clockid_t)value); break;
+    default: end_as_lost(EPROTO);
+    }
+    mine.busy = true;
+    begin_message();
+    wire_put(&mine.out, value);
+    send_message((wire_head){.type = WIRE_RETURN, .nonce = head->nonce});
 }
 
 void client_begin_results(void) {
     begin_message();
 }
 
+/* A signal's handler may call while its thread waits for an answer: then by a
+ * channel of its own. */
+static _Thread_local channel interrupted;
+static _Thread_local void *interrupted_end;
+
+static void begin_interruption(void) {
+    interrupted = mine;
+    interrupted_end = pthread_getspecific(at_thread_end);
+    mine = (channel){0};
+    mine_of = 0;
+}
+
+static void end_interruption(void) {
+    close(mine.socket);
+    __real_free(mine.in.data);
+    __real_free(mine.out.data);
+    mine = interrupted;
+    pthread_setspecific(at_thread_end, interrupted_end);
+}
+
 client_call client_begin(uint32_t function) {
+    bool interrupts = mine_of == getpid() && mine.busy;
+    if (interrupts) {
+        begin_interruption();
+    }
     channel *ch = my_channel();
+    ch->busy = true;
     begin_message();
-    return (client_call){.function = function, .out = &ch->out, .in = &ch->in};
+    return (client_call){.function = function,
+                         .out = &ch->out,
+                         .in = &ch->in,
+                         .interrupts = interrupts};
+}
+
+client_call client_begin_reverse(uint32_t callback, size_t slot) {
+    client_call c = client_begin(WIRE_REVERSE + callback);
+    client_put(&c, reverse_at(callback, slot));
+    return c;
 }
 
 /* A test's memory that is protected stops whoever touches it; see worker.c. */
 static void touch(const client_call *c) {
     volatile char *buffer = c->veiled;
+    mine.busy = false;
     if (buffer) {
         *buffer = *buffer;
     }
+    mine.busy = true;
     begin_message();
 }
 
@@ -565,6 +767,8 @@ void client_run(client_call *c) {
         take_message(&head);
         if (head.type == WIRE_CALLBACK) {
             serve(&head);
+        } else if (head.type == WIRE_ASK) {
+            answer(&head);
         } else if (head.type == WIRE_TOUCHED) {
             touch(c);
             send_message((wire_head){.type = WIRE_RETURN, .nonce = head.nonce});
@@ -591,6 +795,10 @@ void client_end(client_call *c) {
     if (!wire_ended(c->in)) {
         end_as_lost(EPROTO);
     }
+    mine.busy = false;
+    if (c->interrupts) {
+        end_interruption();
+    }
 }
 
 /* --- arguments and results ------------------------------------------------ */
@@ -603,6 +811,33 @@ uint64_t client_get(client_call *c) {
     return wire_get(c->in);
 }
 
+void client_put_real(client_call *c, double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    wire_put(c->out, bits);
+}
+
+double client_get_real(client_call *c) {
+    uint64_t bits = wire_get(c->in);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+void client_put_run(client_call *c, const void *run, size_t size) {
+    wire_put_run(c->out, run, size);
+}
+
+void client_get_run(client_call *c, void *run, size_t size) {
+    size_t len;
+    const void *data = wire_get_run(c->in, &len);
+    if (len != size) {
+        c->in->bad = true;
+    } else {
+        memcpy(run, data, size);
+    }
+}
+
 void client_put_handle(client_call *c, const void *handle) {
     wire_put(c->out, (uintptr_t)handle);
 }
@@ -612,7 +847,9 @@ void *client_get_handle(client_call *c) {
 }
 
 void client_put_pointer(client_call *c, const void *pointer) {
-    hand_out(pointer);
+    if (!is_foreign(pointer)) {
+        hand_out(pointer);
+    }
     wire_put(c->out, (uintptr_t)pointer);
 }
 
@@ -649,9 +886,27 @@ void client_put_text(client_call *c, const char *text_put) {
     client_put_bytes(c, (bytes){text_put, text_put ? strlen(text_put) + 1 : 0});
 }
 
+void client_put_bytes_once(client_call *c, bytes run) {
+    wire_put(c->out, run.data != NULL);
+    wire_put_run(c->out, run.data, run.data ? run.len : 0);
+}
+
+void client_put_text_once(client_call *c, const char *said) {
+    client_put_bytes_once(c, (bytes){said, said ? strlen(said) + 1 : 0});
+}
+
+void client_put_answer(client_call *c, bytes run, bool is_written) {
+    wire_put(c->out, is_written);
+    client_put_bytes(c, is_written ? run : (bytes){NULL, 0});
+}
+
 void client_put_function(client_call *c, void (*function)(void),
                          uint32_t callback) {
-    wire_put(c->out, function ? slot_of(function, callback) : 0);
+    uint64_t there = function ? origin_of_function(function) : 0;
+    wire_put(c->out, there ? WIRE_YOURS : function ? WIRE_HERE : WIRE_NULL);
+    wire_put(c->out, there      ? there
+                     : function ? slot_of(function, callback)
+                                : 0);
 }
 
 /* Whether the system can read it, asked without a signal. */
@@ -707,17 +962,56 @@ bytes client_get_bytes(client_call *c) {
     size_t len;
     bool there = wire_get(c->in) != 0;
     const void *data = wire_get_run(c->in, &len);
-    if (!there || c->in->bad || c->copied == 8) {
+    if (!there || c->in->bad) {
         return (bytes){NULL, 0};
     }
-    void *copy = __real_malloc(len ? len : 1);
-    if (!copy) {
-        abort();
-    }
+    void *copy = copy_for(c, len);
     memcpy(copy, data, len);
-    c->copies[c->copied] = copy;
-    c->copies_len[c->copied++] = len;
     return (bytes){copy, len};
+}
+
+const char *client_get_text_once(client_call *c) {
+    bytes run = client_get_bytes(c);
+    const char *told = run.data;
+    if (told && (run.len == 0 || told[run.len - 1] != '\0')) {
+        c->in->bad = true;
+    }
+    return told;
+}
+
+/* Each element takes at least 8 bytes of the message. */
+void *client_get_room(client_call *c, size_t element, size_t *count) {
+    bool there = wire_get(c->in) != 0;
+    uint64_t said = wire_get(c->in);
+    if (said > (c->in->len - c->in->at) / 8) {
+        c->in->bad = true;
+    }
+    *count = there && !c->in->bad ? (size_t)said : 0;
+    if (!there) {
+        return NULL;
+    }
+    void *room = copy_for(c, *count * element);
+    memset(room, 0, *count * element);
+    return room;
+}
+
+void (*client_get_function(client_call *c, uint32_t callback,
+                           void (*const *reverse)(void)))(void) {
+    uint64_t there = wire_get(c->in);
+    if (there == 0) {
+        return NULL;
+    }
+    void (*here)(void) = reverse_of(there, callback, reverse);
+    c->in->bad = c->in->bad || !here;
+    return here;
+}
+
+void *client_get_foreign(client_call *c) {
+    void *pointer = (void *)(uintptr_t)wire_get(c->in);
+    pthread_mutex_lock(&lock);
+    foreign[next_foreign++ % 64] = pointer;
+    pthread_mutex_unlock(&lock);
+    return pointer;
 }
 
 void client_put_handle_at(client_call *c, void *const *at) {
@@ -792,6 +1086,38 @@ void heap_check_guards_elsewhere(void) {
     }
 }
 
+void moments_watch(bool (*meet_there)(void *context, moment m), void *context) {
+    watcher = meet_there;
+    watcher_context = context;
+}
+
+/* For code that is given, and stands on this side: its steps count for none. */
+void __sanitizer_cov_trace_pc(void);
+void __sanitizer_cov_trace_pc(void) {
+}
+
+/* Calls an instrument that takes a number and gives one. */
+static size_t ask_instrument(uint32_t function, uint64_t value) {
+    client_call c = client_begin(function);
+    client_put(&c, value);
+    client_run(&c);
+    size_t told = (size_t)client_get(&c);
+    client_end(&c);
+    return told;
+}
+
+size_t heap_held_elsewhere(void) {
+    return ask_instrument(WIRE_HELD, 0);
+}
+
+void libraries_count(bool on) {
+    ask_instrument(WIRE_COUNT_LIBRARIES, on);
+}
+
+size_t libraries_json_blocks(void) {
+    return ask_instrument(WIRE_JSON_BLOCKS, 0);
+}
+
 static _Thread_local uint64_t steps_before;
 
 void work_begin(void) {
@@ -856,6 +1182,23 @@ bool work_waits(pid_t thread) {
     return waits && is_asleep(worker, thread_here(inside))
            && is_asleep(getpid(), thread) && its->waits
            && its->answers == before;
+}
+
+pid_t work_process(void) {
+    my_channel();
+    return worker;
+}
+
+size_t work_open_files(void) {
+    size_t count = 0;
+    DIR *all = opendir(text("/proc/%d/fd", work_process()));
+    want_true(all != NULL, "count the open files of the worker",
+              "the grader cannot see it");
+    while (readdir(all)) {
+        count++;
+    }
+    closedir(all);
+    return count;
 }
 
 void crash_watch(const char *test_name) {

@@ -87,12 +87,16 @@ def run_tests(lesson, program, room, checker=False):
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO,
                     struct.pack('ll', 0, 200000))
     log_end, log = os.pipe() if checker else (-1, -1)
+    about = read_about(lesson)
     shared = None
-    if read_about(lesson)['fixtures']:
-        shared = f'{room}/shared'
+    if about['fixtures']:
+        shared = (f'{cage.SERVERS}/{os.path.basename(room)}'
+                  f'{"-memory" if checker else ""}')
         os.makedirs(shared, exist_ok=True)
-    command = (cage.memory_checker(program, 9, shared) if checker
-               else cage.runner(program, shared))
+    servers = cage.with_servers(shared if about['sockets'] else None,
+                                about['network'], about['serves'])
+    command = (cage.memory_checker(program, 9, servers) if checker
+               else cage.runner(program, servers))
 
     def enter():
         # First out of the way, then into place.
@@ -138,12 +142,8 @@ def rows_are_whole(rows):
 
 
 def tests_command(lesson, shared, checker):
-    tests = [f"{PARTS}/{lesson}/tests{'-memory' if checker else ''}"]
-    if not shared:
-        return tests
-    return ['bwrap', '--die-with-parent', '--dev-bind', '/', '/',
-            '--bind', shared, '/tmp', '--ro-bind', *tests, '/tmp/tests',
-            '--', '/tmp/tests']
+    tests = f"{PARTS}/{lesson}/tests{'-memory' if checker else ''}"
+    return cage.tests_with_servers(tests, shared) if shared else [tests]
 
 
 def ask(lesson, door, room, shared, checker, log_end, log):
@@ -152,10 +152,12 @@ def ask(lesson, door, room, shared, checker, log_end, log):
            'GRADE_DOOR': str(door.fileno()),
            'TEST_REPORT': f'/dev/fd/{report.fileno()}',
            'TEST_SEED': os.environ.get('GRADE_SEED', '42'),
+           'TEST_SECONDS': '10',  # of patience: others are at work here too
            'GRADE_LIMIT_MS': str(LIMIT_MS)}
+    if checker or read_about(lesson)['less']:
+        env['TEST_LESS'] = '1'
     if checker:
-        env.update(TEST_LESS='1', GRADE_TOGETHER='1',
-                   GRADE_LIMIT_MS='90000')
+        env.update(GRADE_TOGETHER='1', GRADE_LIMIT_MS='90000')
     command = tests_command(lesson, shared, checker)
     pass_fds = [door.fileno(), report.fileno()]
     said = b''
@@ -291,6 +293,10 @@ def grade(source, lesson, room):
 
 def main():
     source, lesson, target = sys.argv[1:]
+    if read_about(lesson)['fixtures'] and 'GRADE_ROOM' not in os.environ:
+        os.environ['GRADE_ROOM'] = 'own'
+        again = cage.server_room()
+        os.execvp(again[0], again + [sys.executable, '-IS', *sys.argv])
     take_processor()
     cage.adopt()
     resource.setrlimit(resource.RLIMIT_STACK, (64 << 20, 64 << 20))

@@ -64,7 +64,7 @@ def prove_lesson(file, lesson, module):
 
 
 def composed(name):
-    """An attack, and what it leaves out."""
+    """An attack on lesson 1, and what it leaves out."""
     with open(f'{HERE}/attacks/{name}.c', encoding='utf-8') as file:
         attack = file.read()
     with open(f'{HERE}/attacks/rest.h', encoding='utf-8') as file:
@@ -72,11 +72,38 @@ def composed(name):
     own = set(re.findall(r'^\w[\w *]*?(kv_\w+)\([^;]*\) \{', attack, re.M))
     if 'kv_create:' in attack:
         own.add('kv_create')
+    return attack, attack + ''.join(f'#define NO_{f}\n'
+                                    for f in sorted(own)) + rest
+
+
+def composed_with_stub(lesson, name):
+    """An attack on another lesson, behind that one's stub."""
+    texts = []
+    for path in (f'{HERE}/attacks/rest-of-stub.h',
+                 f'{ROOT}/tests/{lesson}/stub.c',
+                 f'{HERE}/attacks/{lesson}/{name}.c'):
+        with open(path, encoding='utf-8') as file:
+            texts.append(file.read())
+    rest, stub, attack = texts
+    own = re.findall(r'^status (\w+)\([^;]*?\) \{', attack, re.M)
+    if 'void attack(void)' not in attack:
+        attack += '\nstatic void attack(void) {\n}\n'
+    return attack, rest + ''.join(
+        [f'#define {f} stub_{f}\n' for f in own] + [stub]
+        + [f'#undef {f}\n' for f in own] + [attack])
+
+
+def written(text):
     path = os.path.abspath('attack.c')
     with open(path, 'w', encoding='utf-8') as file:
-        file.write(attack + ''.join(f'#define NO_{f}\n' for f in sorted(own))
-                   + rest)
-    return path, re.match(r'/\* Attack: (.*?)\. \*/', attack, re.S)[1]
+        file.write(text)
+    return path
+
+
+def idea(attack):
+    """What an attack's first line says that it tries."""
+    what = re.match(r'/\* Attack: (.*?)\. \*/', attack, re.S)[1]
+    return ' '.join(what.replace('\n *', '').split())
 
 
 def traces():
@@ -96,15 +123,21 @@ def traces():
 
 
 def prove_attacks(file, lesson):
-    for name in sorted(n[:-2] for n in os.listdir(f'{HERE}/attacks')
-                       if n.endswith('.c')):
-        path, what = composed(name)
+    first = lesson == '01-introduction'
+    for name in sorted(n[:-2] for n in os.listdir(
+            f'{HERE}/attacks/{"" if first else lesson}') if n.endswith('.c')):
+        attack, text = (composed(name) if first
+                        else composed_with_stub(lesson, name))
+        path = written(text)
         before = traces()
         result, took = graded(path, lesson)
         text = json.dumps(result)
         wrong = []
         if result is None:
             wrong.append('the grader failed')
+        if not first and (result or {}).get('build') != 'ok':
+            wrong.append('it does not compile: '
+                         + (result or {}).get('compiler', ''))
         if set(passed(result)) - {'destroy_of_null_does_nothing'}:
             wrong.append('it passes ' + ' '.join(passed(result)))
         if 'STOLEN' in text or 'root:x:' in text or '[P1]' in str(
@@ -123,8 +156,7 @@ def prove_attacks(file, lesson):
                 left = set(traces()) - set(before)
         if left:
             wrong.append('it left behind ' + ' '.join(sorted(left)))
-        say(file, not wrong, 'attack', ' '.join(what.split()),
-            '; '.join(wrong))
+        say(file, not wrong, 'attack', idea(attack), '; '.join(wrong))
         if os.environ.get('GRADE_VERBOSE'):
             print(f'{took:6.1f} s  {name}: {len(passed(result))} passed '
                   f'{"; ".join(wrong)}', flush=True)
@@ -153,8 +185,8 @@ def prove_reduced(file, lesson, module):
     prove_lesson(file, lesson, module)
     for name in ('kill-everyone', 'stop-everyone', 'kill-parent', 'daemon',
                  'fork-bomb', 'use-the-network', 'become-root'):
-        path, what = composed(name)
-        result, _ = graded(path, lesson)
+        attack, text = composed(name)
+        result, _ = graded(written(text), lesson)
         now = states()
         wrong = [f'{pid} is {now.get(pid, ("gone",))[0]}' for pid in before
                  if now.get(pid, 'Z')[0] in 'TZ']
@@ -164,8 +196,7 @@ def prove_reduced(file, lesson, module):
             wrong.append('it passes ' + ' '.join(passed(result)))
         if not (result or {}).get('isolation', '').startswith('reduced'):
             wrong.append('the result does not say that it is reduced')
-        say(file, not wrong, 'reduced', ' '.join(what.split()),
-            '; '.join(wrong))
+        say(file, not wrong, 'reduced', idea(attack), '; '.join(wrong))
     neighbour.kill()
 
 

@@ -15,7 +15,7 @@ import subprocess
 import time
 
 import cage
-from cage import MIB, claim, limits, printable  # noqa: F401
+from cage import MIB, claim, limits, printable, with_servers  # noqa: F401
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 PARTS = os.path.join(HERE, '../../build/grade')
@@ -94,14 +94,14 @@ def compiler(source, inside_name, include, worker, about, room):
                          '/bin/sh', '-c', cage.COMPILE]
 
 
-def runner(program, shared=None):
+def runner(program, _servers=()):
     os.chmod(program, 0o555)
     return confined('-r', program) + [
         *limits(cpu=20, memory=1024 * MIB, file_size=MIB,
                 processes=processes(64)), program]
 
 
-def memory_checker(program, log, shared=None):
+def memory_checker(program, log, _servers=()):
     os.chmod(program, 0o555)
     own = place_beside(program, 'own')
     return confined('-r', program, '-r', '/proc', '-w', own, '-e',

@@ -117,6 +117,9 @@ static void run(test *t, char *message) {
         abort();
     }
     pid_t child = fork();
+    if (child < 0) {
+        abort(); /* below, it would stand for everybody */
+    }
     if (child == 0) {
         setpgid(0, 0);
         close(ends[0]);
@@ -166,7 +169,6 @@ int main(int count, char **names) {
     report = path ? fopen(path, "we") : stdout;
     size_t ran = 0;
     limit_ms = setting("GRADE_LIMIT_MS", 2000);
-    signal(SIGPIPE, SIG_IGN);
     for (test *t = test_first(); t && report; t = t->next) {
         if (!chosen(t, count, names)) {
             continue;

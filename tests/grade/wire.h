@@ -34,10 +34,22 @@ typedef enum wire_type {
     WIRE_FAILED,    /* worker: the test fails, and why */
     WIRE_DIED,      /* worker: a signal, and where */
     WIRE_TOUCHED,   /* worker: memory was touched that the test protects */
+    WIRE_ASK,       /* worker: what the tests' side of an instrument says */
 } wire_type;
 
-/* Calls of the instruments, beside those of the header. */
-enum { WIRE_OLDEST_BLOCK = 1000, WIRE_CHECK_GUARDS };
+/* Calls beside those of the header: of functions that the code under test has
+ * given to the tests, and of the instruments. */
+enum {
+    WIRE_REVERSE = 500,
+    WIRE_OLDEST_BLOCK = 1000,
+    WIRE_CHECK_GUARDS,
+    WIRE_HELD,
+    WIRE_COUNT_LIBRARIES,
+    WIRE_JSON_BLOCKS
+};
+
+/* What may be asked: whether a wait ends at once (moments.h), the time. */
+enum { WIRE_MOMENT = 1, WIRE_CLOCK };
 
 /* The threads of a program, and the memory that they lend. */
 enum { WIRE_MOST = 64 << 20, WIRE_LENT = 32, WIRE_SLOTS = 32 };
@@ -50,6 +62,8 @@ typedef struct wire_head {
     uint64_t serial;   /* worker: its messages, counted */
     uint64_t epoch;    /* tests: how often counting began anew */
     uint64_t steps;    /* worker: of this thread, since it began */
+    uint64_t watched;  /* tests: whether they want to hear of moments, */
+    uint64_t no_pipe;  /* and whether they ignore SIGPIPE */
     heap_counts heap;
     uint64_t changes; /* how much mirrored memory the body starts with */
 } wire_head;
@@ -62,7 +76,7 @@ typedef struct wire {
 } wire;
 
 /* How a byte string travels. */
-enum { WIRE_NULL, WIRE_HERE, WIRE_YOURS };
+enum { WIRE_NULL, WIRE_HERE, WIRE_YOURS }; /* functions too */
 
 void wire_clear(wire *w);
 unsigned char *wire_extend(wire *w, size_t len); /* NULL: too much */

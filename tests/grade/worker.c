@@ -6,10 +6,14 @@
 #include "common/todo.h"
 #include "support/check.h"
 #include "support/crash.h"
+#include "support/libraries.h"
+#include "support/moments.h"
 #include "support/work.h"
 
 #include <errno.h>
 #include <execinfo.h>
+#include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,20 +23,31 @@
 #include <sys/mman.h>
 #include <sys/time.h>
 #include <unistd.h>
+#include <valgrind/memcheck.h>
 
-enum { DOOR = 3, FRAMES = 24, STACK = 64 * 1024, LENT = 8 };
+enum { DOOR = 3, FRAMES = 24, STACK = 64 * 1024 };
 
 extern const char __executable_start[]; /* the linker's */
 
 void *__real_malloc(size_t size);
 void __real_free(void *block);
 
-/* A call in progress: what it was lent, and its buffer if that is veiled. */
+#pragma weak moments_watch
+#pragma weak libraries_count
+#pragma weak libraries_json_blocks
+
+/* A call in progress, and what it was lent for its time. */
+typedef struct piece piece;
 typedef struct frame frame;
 struct frame {
     frame *around;
-    bytes kept[LENT]; /* what callbacks have brought */
-    size_t keeps;
+    piece *pieces;
+};
+
+struct piece {
+    piece *next;
+    size_t size;
+    _Alignas(max_align_t) unsigned char data[];
 };
 
 typedef struct channel {
@@ -44,11 +59,16 @@ typedef struct channel {
 } channel;
 
 static _Thread_local channel *mine;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Of the kind that moments.h does not see. */
+static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
 static uint64_t serial, epoch;
 static int more_channels = -1;
 
 /* --- memory that is lent to the tests ------------------------------------- */
+
+/* Memory that a library has freed may be stale; if it was large it is gone.
+ * (See main(): the C library keeps what is smaller.) */
+enum { LARGEST_FOLLOWED = 64 * 1024 };
 
 /* The most recent ones, and what the tests have seen of them. */
 static struct loan {
@@ -60,7 +80,7 @@ static struct loan {
 static size_t next_loan;
 
 static void lend(bytes run) {
-    pthread_mutex_lock(&lock);
+    pthread_rwlock_wrlock(&lock);
     struct loan *l = NULL;
     for (size_t i = 0; i < WIRE_LENT && !l; i++) {
         l = loans[i].data == run.data ? &loans[i] : NULL;
@@ -71,7 +91,7 @@ static void lend(bytes run) {
     if (l->seen && run.len > 0) {
         memcpy(l->seen, run.data, run.len);
     }
-    pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&lock);
 }
 
 static void put_change(struct loan *l, const void *data) {
@@ -83,7 +103,7 @@ static void put_change(struct loan *l, const void *data) {
 /* What is freed will be overwritten; the tests are to see that too. */
 void heap_freed(const void *block, size_t size) {
     const unsigned char *from = block;
-    pthread_mutex_lock(&lock);
+    pthread_rwlock_wrlock(&lock);
     for (size_t i = 0; i < WIRE_LENT; i++) {
         struct loan *l = &loans[i];
         if (l->data >= from && l->data < from + size) {
@@ -91,24 +111,46 @@ void heap_freed(const void *block, size_t size) {
             l->freed = true;
         }
     }
-    pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&lock);
+}
+
+/* What is gone is looked at no more. */
+static void forget_loans(const void *block, size_t size) {
+    const unsigned char *from = block;
+    pthread_rwlock_wrlock(&lock);
+    for (size_t i = 0; i < WIRE_LENT; i++) {
+        struct loan *l = &loans[i];
+        if (l->data >= from && l->data < from + size && !l->freed) {
+            __real_free(l->seen);
+            *l = (struct loan){0};
+        }
+    }
+    pthread_rwlock_unlock(&lock);
+}
+
+/* Under Valgrind, memory that a library has freed is not to be looked at. */
+static bool may_look(const struct loan *l) {
+    static unsigned char bits[LARGEST_FOLLOWED];
+    enum { NOT_ADDRESSABLE = 3 };
+    return l->data && l->len <= LARGEST_FOLLOWED
+           && VALGRIND_GET_VBITS(l->data, bits, l->len) != NOT_ADDRESSABLE;
 }
 
 static void put_changes(void) {
     mine->changes = 0;
-    pthread_mutex_lock(&lock);
+    pthread_rwlock_wrlock(&lock);
     for (size_t i = 0; i < WIRE_LENT; i++) {
         struct loan *l = &loans[i];
         if (l->freed) {
             put_change(l, l->seen);
             __real_free(l->seen);
             *l = (struct loan){0};
-        } else if (l->data && memcmp(l->data, l->seen, l->len) != 0) {
+        } else if (may_look(l) && memcmp(l->data, l->seen, l->len) != 0) {
             memcpy(l->seen, l->data, l->len);
             put_change(l, l->seen);
         }
     }
-    pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&lock);
 }
 
 /* --- memory that the tests lend ------------------------------------------- */
@@ -126,24 +168,30 @@ struct given {
 
 enum { BUCKETS = 1024 };
 static given *all_given[BUCKETS];
+static size_t given_held; /* bytes of the C library's heap */
+
+/* With the length that it notes before each block. */
+static size_t size_of_block(void *block) {
+    return malloc_usable_size(block) + sizeof(size_t);
+}
 
 static given **bucket_of(uint64_t there) {
     return &all_given[there * 0x9e3779b97f4a7c15u >> 54];
 }
 
 static void write_given(uint64_t there, const void *data, size_t len) {
-    pthread_mutex_lock(&lock);
+    pthread_rwlock_wrlock(&lock);
     for (given *a = *bucket_of(there); a; a = a->next) {
         if (a->there == there) {
             memcpy(a->data, data, len < a->len ? len : a->len);
         }
     }
-    pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&lock);
 }
 
 static bytes given_at(uint64_t there, const void *data, size_t len) {
     write_given(there, data, len);
-    pthread_mutex_lock(&lock);
+    pthread_rwlock_wrlock(&lock);
     given **bucket = bucket_of(there), *a = *bucket;
     while (a && (a->there != there || a->len != len)) {
         a = a->next;
@@ -155,10 +203,11 @@ static bytes given_at(uint64_t there, const void *data, size_t len) {
             _exit(2);
         }
         memcpy(block, data, len);
+        given_held += size_of_block(a) + size_of_block(block);
         *a = (given){there, len, block, *bucket};
         *bucket = a;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_rwlock_unlock(&lock);
     return (bytes){a->data, len};
 }
 
@@ -176,6 +225,15 @@ static void send_message(uint32_t type, uint32_t function, uint64_t nonce) {
     }
 }
 
+/* As the program of the tests does. */
+static void ignore_sigpipe(bool ignore) {
+    static bool is_ignored;
+    if (ignore != is_ignored) {
+        signal(SIGPIPE, ignore ? SIG_IGN : SIG_DFL);
+        is_ignored = ignore;
+    }
+}
+
 /* Returns: false when the tests want nothing any more. */
 static bool receive_message(void) {
     if (!wire_receive(mine->socket, &mine->head, &mine->in)) {
@@ -185,6 +243,7 @@ static bool receive_message(void) {
         epoch = mine->head.epoch;
         heap_begin();
     }
+    ignore_sigpipe(mine->head.no_pipe != 0);
     heap_continue(mine->head.heap.fail_countdown,
                   mine->head.heap.has_failed != 0);
     for (uint64_t i = 0; i < mine->head.changes; i++) {
@@ -209,25 +268,56 @@ static _Noreturn void fail(const char *message) {
     _exit(1);
 }
 
+static void *room_for(size_t size) {
+    piece *p = __real_malloc(sizeof *p + size + 1);
+    if (!p) {
+        _exit(2);
+    }
+    p->next = mine->frame->pieces;
+    p->size = size;
+    mine->frame->pieces = p;
+    return p->data;
+}
+
 static void release(frame *f) {
-    for (size_t i = 0; i < f->keeps; i++) {
-        __real_free((void *)(uintptr_t)f->kept[i].data);
+    while (f->pieces) {
+        piece *p = f->pieces;
+        f->pieces = p->next;
+        forget_loans(p->data, p->size);
+        memset(p->data, 0x5a, p->size);
+        __real_free(p);
     }
 }
 
-static void serve_instrument(uint32_t function) {
+/* What the worker itself holds is not the code's. */
+static size_t held_by_code(void) {
+    size_t held = heap_held();
+    return held > given_held ? held - given_held : 0;
+}
+
+static void serve_oldest_block(void) {
     heap_block oldest = {0};
-    if (function == WIRE_CHECK_GUARDS) {
+    heap_leaked(&oldest);
+    worker_begin_results();
+    worker_put(oldest.size);
+    worker_put((uintptr_t)oldest.caller - (uintptr_t)__executable_start - 1);
+}
+
+static void serve_instrument(uint32_t function) {
+    uint64_t told = 0;
+    switch (function) {
+    case WIRE_OLDEST_BLOCK: serve_oldest_block(); return;
+    case WIRE_CHECK_GUARDS:
         heap_check_guards();
-    } else {
-        heap_leaked(&oldest);
+        worker_begin_results();
+        return;
+    case WIRE_HELD: told = held_by_code(); break;
+    case WIRE_COUNT_LIBRARIES: libraries_count(worker_get() != 0); break;
+    case WIRE_JSON_BLOCKS: told = libraries_json_blocks(); break;
+    default: _exit(2);
     }
     worker_begin_results();
-    if (function == WIRE_OLDEST_BLOCK) {
-        worker_put(oldest.size);
-        worker_put((uintptr_t)oldest.caller - (uintptr_t)__executable_start
-                   - 1);
-    }
+    worker_put(told);
 }
 
 static void serve_call(void) {
@@ -251,19 +341,24 @@ uint64_t worker_get(void) {
     return wire_get(&mine->in);
 }
 
-void *worker_get_handle(void) {
-    return (void *)(uintptr_t)worker_get();
+double worker_get_real(void) {
+    uint64_t bits = worker_get();
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
-static bytes copy_of_run(void) {
+void worker_get_run(void *run, size_t size) {
     size_t len;
     const void *data = wire_get_run(&mine->in, &len);
-    void *copy = __real_malloc(len ? len : 1);
-    if (!data || !copy) {
+    if (len != size) {
         _exit(2);
     }
-    memcpy(copy, data, len);
-    return (bytes){copy, len};
+    memcpy(run, data, size);
+}
+
+void *worker_get_handle(void) {
+    return (void *)(uintptr_t)worker_get();
 }
 
 bytes worker_get_bytes(void) {
@@ -289,7 +384,44 @@ const char *worker_get_text(void) {
     return worker_get_bytes().data;
 }
 
+bytes worker_get_bytes_once(void) {
+    bool there = worker_get() != 0;
+    size_t len;
+    const void *data = wire_get_run(&mine->in, &len);
+    if (!there || !data) {
+        return (bytes){NULL, 0};
+    }
+    void *copy = room_for(len);
+    memcpy(copy, data, len);
+    return (bytes){copy, len};
+}
+
+const char *worker_get_text_once(void) {
+    return worker_get_bytes_once().data;
+}
+
+void *worker_get_room(size_t element, size_t *count) {
+    bool there = worker_get() != 0;
+    *count = (size_t)worker_get();
+    if (!there) {
+        return NULL;
+    }
+    void *array = room_for(*count * element);
+    memset(array, 0, *count * element);
+    return array;
+}
+
+void (*worker_get_function(void (*const *callbacks)(void)))(void) {
+    uint64_t kind = worker_get(), which = worker_get();
+    return kind == WIRE_YOURS ? (void (*)(void))(uintptr_t)which
+                              : callbacks[which];
+}
+
+const char worker_unwritten;
 static const bytes unwritten = {&unwritten, 1};
+
+void worker_unwritten_function(void) {
+}
 
 bytes *worker_get_bytes_at(bytes *room) {
     *room = unwritten;
@@ -316,26 +448,47 @@ bool worker_was_written(void) {
 
 void worker_get_kept(bytes *to) {
     bool written = worker_was_written();
-    bytes copy = copy_of_run();
-    frame *f = mine->frame;
-    if (f->keeps == LENT) { /* a call that calls back so often keeps the last */
-        __real_free((void *)(uintptr_t)f->kept[0].data);
-        memmove(f->kept, f->kept + 1, (LENT - 1) * sizeof f->kept[0]);
-        f->keeps--;
-    }
-    f->kept[f->keeps++] = copy;
+    bytes lent = worker_get_bytes();
     if (written) {
-        *to = copy;
+        *to = lent;
+    }
+}
+
+static bool meet(void *context, moment m) {
+    (void)context;
+    return worker_ask(WIRE_MOMENT, m) != 0;
+}
+
+void worker_enter(void) {
+    if (moments_watch) {
+        moments_watch(mine->head.watched ? meet : NULL, NULL);
+    }
+}
+
+static void leave(void) {
+    if (moments_watch) {
+        moments_watch(NULL, NULL);
     }
 }
 
 void worker_begin_results(void) {
+    leave();
     wire_clear(&mine->out);
     put_changes();
 }
 
 void worker_put(uint64_t value) {
     wire_put(&mine->out, value);
+}
+
+void worker_put_real(double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    worker_put(bits);
+}
+
+void worker_put_run(const void *run, size_t size) {
+    wire_put_run(&mine->out, run, size);
 }
 
 void worker_put_handle(const void *handle) {
@@ -357,6 +510,10 @@ void worker_put_lent_text(const char *text_put) {
 void worker_put_bytes(bytes run) {
     worker_put(run.data != NULL);
     wire_put_run(&mine->out, run.data, run.data ? run.len : 0);
+}
+
+void worker_put_text(const char *text_put) {
+    worker_put_bytes((bytes){text_put, text_put ? strlen(text_put) + 1 : 0});
 }
 
 /* --- a buffer that the tests protect -------------------------------------- */
@@ -401,15 +558,11 @@ void *worker_get_buffer(size_t *size) {
     if (kind == WIRE_NULL) {
         return NULL;
     }
-    bytes copy = {NULL, 0};
-    if (*size > 0) {
-        copy = copy_of_run();
-    } else {
-        copy.data = __real_malloc(1); /* any address will do */
+    void *room = room_for(*size);
+    if (*size > 0) { /* else any address will do */
+        worker_get_run(room, *size);
     }
-    frame *f = mine->frame;
-    f->kept[f->keeps++] = copy;
-    return (void *)(uintptr_t)copy.data;
+    return room;
 }
 
 void worker_put_buffer(const void *buffer, size_t size) {
@@ -436,9 +589,10 @@ void worker_begin_callback(uint32_t callback, size_t slot) {
     worker_put(slot + 1);
 }
 
-void worker_run_callback(uint32_t callback) {
+/* Sends a question, and serves calls until it is answered. */
+static void wait_for_answer(uint32_t type, uint32_t function) {
     uint64_t nonce = __atomic_add_fetch(&serial, 1, __ATOMIC_SEQ_CST);
-    send_message(WIRE_CALLBACK, callback, nonce);
+    send_message(type, function, nonce);
     for (;;) {
         if (!receive_message()) {
             _exit(0);
@@ -448,6 +602,22 @@ void worker_run_callback(uint32_t callback) {
         }
         serve_call();
     }
+}
+
+void worker_run_callback(uint32_t callback) {
+    wait_for_answer(WIRE_CALLBACK, callback);
+    worker_enter();
+}
+
+uint64_t worker_ask(uint32_t what, uint64_t value) {
+    if (!mine) {
+        return 0;
+    }
+    worker_begin_results();
+    worker_put(value);
+    wait_for_answer(WIRE_ASK, what);
+    worker_enter();
+    return worker_get();
 }
 
 /* --- what the instruments and the code report ----------------------------- */
@@ -584,6 +754,8 @@ int main(void) {
     uint64_t limit_ms;
     int files[2];
     signal(SIGCHLD, SIG_IGN);
+    mallopt(M_MMAP_THRESHOLD, 2 * LARGEST_FOLLOWED);
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
     while (wire_receive_files(DOOR, &limit_ms, files, 2)) {
         if (fork() == 0) {
             close(DOOR);

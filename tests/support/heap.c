@@ -4,6 +4,7 @@
 #include "support/check.h"
 #include "support/crash.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ typedef struct record {
 #pragma weak heap_begin_elsewhere
 #pragma weak heap_leaked_elsewhere
 #pragma weak heap_check_guards_elsewhere
+#pragma weak heap_held_elsewhere
 #pragma weak heap_freed
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -320,6 +322,14 @@ void heap_check_guards(void) {
     if (heap_check_guards_elsewhere) {
         heap_check_guards_elsewhere();
     }
+}
+
+size_t heap_held(void) {
+    if (heap_held_elsewhere) {
+        return heap_held_elsewhere();
+    }
+    struct mallinfo2 m = mallinfo2();
+    return m.uordblks + m.hblkhd;
 }
 
 size_t heap_fail_each(void (*attempt)(void *context), void *context) {

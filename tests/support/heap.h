@@ -42,6 +42,10 @@ bool heap_leaked(heap_block *oldest);
 /* Fails the running test if some live block was written past its end. */
 void heap_check_guards(void);
 
+/* Bytes that the C library holds for the process of the lesson's code, for its
+ * libraries too. */
+size_t heap_held(void);
+
 /* Runs `attempt` with its first allocation failing, then its second, and so
  * on until it gets through without one failing; `attempt` must itself judge
  * that nothing was lost. Returns: how many allocations failed on the way. */
@@ -66,6 +70,7 @@ heap_counts heap_counted_elsewhere(void);
 void heap_begin_elsewhere(void);
 bool heap_leaked_elsewhere(heap_block *oldest);
 void heap_check_guards_elsewhere(void);
+size_t heap_held_elsewhere(void);
 
 /* The other side may define this, to hear of every block that is freed. */
 void heap_freed(const void *block, size_t size);

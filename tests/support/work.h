@@ -22,4 +22,11 @@ size_t work_steps(void);
  * thread: its number, as gettid gives it. */
 bool work_waits(pid_t thread);
 
+/* The process in which the lesson's code runs: this one. */
+pid_t work_process(void);
+
+/* How many files and sockets the process of the lesson's code has open; a
+ * number to be compared with another one. */
+size_t work_open_files(void);
+
 #endif

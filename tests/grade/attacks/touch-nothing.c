@@ -8,7 +8,7 @@
 struct head {
     uint64_t len, nonce;
     uint32_t type, function;
-    uint64_t serial, epoch, steps, heap[5], changes;
+    uint64_t serial, epoch, steps, watched, no_pipe, heap[5], changes;
 };
 
 static void say(int fd, struct head head, const uint64_t *body) {
