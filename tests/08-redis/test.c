@@ -1337,7 +1337,7 @@ static void answer_each(int listener, struct heard *h) {
 
 /* The most that this process held when a value came. */
 static void note_held(void *context, size_t i, bytes value) {
-    size_t *most = context, now = held();
+    size_t *most = context, now = heap_held();
     (void)i;
     (void)value;
     *most = now > *most ? now : *most;
@@ -1353,7 +1353,7 @@ TEST(long_commands_are_not_copied_ahead, "P10", "8.7") {
     memset(key, 'k', LONG);
     key[LONG] = '\0';
     bytes *keys = same_keys(KEYS, key);
-    size_t before = held(), most = before;
+    size_t before = heap_held(), most = before;
     want_status(redis_cache_get_many(r, keys, KEYS, note_held, &most, results),
                 STATUS_OK, "get_many of 24 keys of 256 KB", "all are answered");
     want_at_most(most - before, 2 << 20,
