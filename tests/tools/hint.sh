@@ -21,7 +21,7 @@ read -r seen_step rung 2> /dev/null < "$out/hint" || seen_step=
 rung=$((rung % 3 + 1))
 # Code blocks are indented, without their fences.
 awk -v step="$step" -v rung="$rung" '
-    /^## / { in_step = $2 == step }
+    /^## / { in_step = $2 "" == step "" } # 14.1 is not 14.10
     /^### / { at = in_step ? at + 1 : 0; if (in_step && at == rung) next }
     in_step && at == rung && /^```/ { code = !code; next }
     in_step && at == rung && !/^##/ { print (code ? "    " : "") $0 }

@@ -52,7 +52,7 @@ $1 == "done" { finished = 1; next }
     order[at] = $1
     line[$1] = $2
     promised[$1] = $3
-    step[$1] = $4
+    step[$1] = $4 "" # a text: 14.1 is not 14.10
     outcome[$1] = $5
     message[$1] = $6
     green += $5 == "OK"
