@@ -5,13 +5,13 @@
  *        v
  *   shard: a lock, counters, loads that are running, and in one block of memory
  *
- *   index   | tag, where | empty | tag, where | ...     8 bytes a slot, no
- *                 |                     |               more than 3/4 in use
- *                 v                     v
- *   ring    .---------------------------------------------------.
- *           | C | D |          free          | pad | A | x | B  | . . unused
- *           '---------------------------------------------------'
- *                   ^ head: written here           ^ tail: the oldest
+ *   index   | tag, where | empty | tag, where | ...       8 bytes a slot, at
+ *                  |                      |               most 3/4 in use
+ *               .--'                      `--------.
+ *               v                                  v
+ *   ring    | C | D |         free         | A | x | B | unused |
+ *           '-------'----------------------'-----------'--------'
+ *                   ^ head: written here   ^ tail: the oldest
  *
  *   entry   | ends, cost | value length, key length, hit? | key | value | pad |
  *             8 bytes      8 bytes                              to 8 bytes
@@ -108,7 +108,7 @@
 #define CACHE_BEYOND_BYTES ((size_t)8192)
 
 /* What an entry takes besides its key and value: its header and at most seven
- * bytes of padding in the ring, and 4/3 of a slot in the index; 29 bytes on
+ * bytes of padding in the ring, and 4/3 of a slot in the index; 30 bytes on
  * average. */
 #define CACHE_ENTRY_OVERHEAD_MAX ((size_t)34)
 
