@@ -605,7 +605,7 @@ book-test: build/packages/book+book-test build/proof/book ## try the book in a b
 	@$(tools)/summary.sh build/proof/book
 
 # Where there is no browser it says so, and make test does without.
-build/proof/book: $(texts) $(wildcard tests/book/* lessons/*/*.[ch] plots/*.svg)
+build/proof/book: $(texts) $(wildcard tests/book/* lessons/*/*.[ch] plots/*.gp plots/*.pikchr)
 	@mkdir -p $(@D)
 	@sh tests/book/test.sh > $@.new && mv $@.new $@ && printf . >&2
 
