@@ -17,8 +17,20 @@ language() {
     esac
 }
 
+# A large folder as a list of what is in it.
+listed() {
+    printf '# %s\n\nToo much for a page; the files are:\n\n' "$text"
+    find "$text" -type f | sort | while read -r file; do
+        printf -- '- `%s`, %s lines\n' "$file" "$(wc -l < "$file")"
+    done
+}
+
 # Code as a text that quotes it.
 quoted() {
+    if [ -d "$text" ] && [ "$(du -sk "$text" | cut -f 1)" -gt 100 ]; then
+        listed
+        return
+    fi
     printf '# %s\n\n' "$text"
     for file in $(if [ -d "$text" ]; then find "$text" -type f | sort; else echo "$text"; fi); do
         [ "$file" = "$text" ] || printf '## %s\n\n' "$(basename "$file")"
