@@ -16,7 +16,7 @@ mkdir -p "$dir"
     find lessons plots tests/support -type f -not -name '*.mine' \
         -not -name '*.orig' -not -name '*.rej'
     ls tests/*/test.c tests/*/stub.c tests/*/signatures.tsv \
-        tests/*/transcript.txt tests/tools/*
+        tests/*/transcript.txt tests/tools/* tests/book/*
 } | grep -v -e '^tests/faults/' -e '/prove.sh$' -e '/summary.sh$' \
     -e '/check.sh$' -e '/agree.awk$' -e '/quotes.awk$' |
     xargs cp --parents -t "$dir"
@@ -42,11 +42,12 @@ awk '/^# -- for maintainers/ { skip = 1
         print "test check grade plots signatures: .force"
         print "\t@echo \"make $@ is for those who teach: it needs the solutions.\"; exit 2\n"
     }
+    /^# -- the book/ { skip = 0 } /^check:/ { skip = 1 }
     /^\.force:/ { skip = 0 } !skip' Makefile > "$dir/Makefile"
-awk '/^## For those who teach/ { skip = 1 } /^The licence/ { skip = 0 }
+awk '/^## For instructors/ { skip = 1 } /^The licence/ { skip = 0 }
     !skip && !/^. `make diff-/' \
     README.md > "$dir/README.md"
 awk -F '\t' '{ who = " " $3 " "; gsub(/ (proof|check|grade)/, "", who) }
     /^#/ || who ~ /[a-z0-9]/' tests/tools/packages.tsv > "$dir/tests/tools/packages.tsv"
 find "$dir" -name '*.md' -exec sed -i -E \
-    's#\[([^]]*)\]\([./]*(tests/[^)]*/(alternates|mutants)|solutions)/[^)]*\)#\1#g' {} +
+    's#\[([^]]*)\]\([./]*(tests/[^)]*/(alternates|mutants)|solutions)(/[^)]*)?\)#\1#g' {} +

@@ -61,6 +61,7 @@ for stub in tests/*/stub.c; do
     say "$lesson: what it puts back is the stub" cmp "$stub" "$mine"
 done
 say 'the bench runs, and the chart is drawn' make bench-2 cost-2 plot-2
+say 'the book is made' prints 0 'Open build/book/index.html' make book
 say 'make test says that it is not for students' \
     prints 2 'for those who teach' make test
 passed=$(grep -c '^ok' "$lines")
