@@ -8,7 +8,6 @@ the grader, so what it leaves running is looked for and killed.
 """
 import ctypes
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -143,31 +142,63 @@ def end(process):
 def clean_up(*keep):
     """Ends what a program has left running. keep: children of our own."""
     sweep()
+    if not other_user():
+        end_descendants(keep)
     until = time.monotonic() + 10
-    while left := [pid for pid in children() if pid not in keep]:
+    while left := [pid for pid, parent in parents().items()
+                   if parent == os.getpid() and pid not in keep]:
         if time.monotonic() > until:
             raise RuntimeError(f'processes that cannot be ended: {left}')
         for pid in left:
-            if not other_user():
-                os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, os.WNOHANG)
         time.sleep(0.001)
+
+
+def end_descendants(keep):
+    """First all are stopped, so that none starts another meanwhile."""
+    stopped = set()
+    for _ in range(1000):
+        new = descendants(keep) - stopped
+        if not new:
+            break
+        send(new, signal.SIGSTOP)
+        stopped |= new
+    send(stopped, signal.SIGKILL)
+
+
+def send(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def descendants(keep):
+    """Whoever has lost its parent is a child of ours: see adopt()."""
+    of, found, new = parents(), set(), {os.getpid()}
+    while new:
+        new = {pid for pid, parent in of.items()
+               if parent in new and pid not in keep}
+        found |= new
+    return found
 
 
 def capped(command, most, seconds):
     return cage.capped(command, most, seconds, end)
 
 
-def children():
+def parents():
+    """Returns: pid -> its parent's, of all processes."""
+    found = {}
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
             with open(f'/proc/{pid}/stat', encoding='ascii',
                       errors='replace') as file:
-                found = re.match(r'\d+ \(.*\) \S (\d+)', file.read(), re.S)
+                found[int(pid)] = int(file.read().rpartition(')')[2].split()[1])
         except OSError:
-            continue
-        if found and int(found[1]) == os.getpid():
-            yield int(pid)
+            pass
+    return found
 
 
 def needs_servers(lesson):
