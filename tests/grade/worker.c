@@ -291,8 +291,10 @@ static void release(frame *f) {
 
 /* What the worker itself holds is not the code's. */
 static size_t held_by_code(void) {
-    size_t held = heap_held();
-    return held > given_held ? held - given_held : 0;
+    size_t held = heap_held(), own = given_held;
+    own += mine->in.data ? size_of_block(mine->in.data) : 0;
+    own += mine->out.data ? size_of_block(mine->out.data) : 0;
+    return held > own ? held - own : 0;
 }
 
 static void serve_oldest_block(void) {

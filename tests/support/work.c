@@ -44,6 +44,8 @@ size_t work_open_files(void) {
     while (all && readdir(all)) {
         count++;
     }
-    closedir(all);
+    if (all) {
+        closedir(all);
+    }
     return count;
 }
