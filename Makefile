@@ -94,10 +94,10 @@ seconds-15b-cluster := 60
 threaded := 07-threads 14-best-practices 15c-server
 
 # What make grade knows.
-gradable = $(filter-out 14-% 15c-%,$(present))
+gradable = $(filter-out 15c-%,$(present))
 # The lessons whose tests make so many calls that a message for each is too
 # much: they make fewer, as under Valgrind.
-talkative := 11-database 13-benchmarking 15a-policy
+talkative := 11-database 13-benchmarking 14-best-practices 15a-policy
 # The lessons whose tests turn the machine's clocks, in another process too.
 clocked := 07-threads 13-benchmarking
 # The lessons that their tests call from several threads.

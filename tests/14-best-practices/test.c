@@ -10,12 +10,11 @@
 
 #include "support/check.h"
 #include "support/heap.h"
+#include "support/libraries.h"
 #include "support/model.h"
 #include "support/moments.h"
 #include "support/work.h"
 
-#include <jansson.h>
-#include <malloc.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -581,17 +580,12 @@ TEST(every_way_out_leaves_the_lock_open, "P2", "14.2") {
 /* --- 14.3: the budget -------------------------------------------------------
  */
 
-static size_t really_held(void) {
-    struct mallinfo2 m = mallinfo2();
-    return m.uordblks + m.hblkhd;
-}
-
 TEST(a_million_sets_stay_within_the_budget, "P3", "14.3") {
     enum { BUDGET = 2 << 20, SHARDS = 4 };
     size_t sets = test_scale(1000000, 30000), bad = 0, most = 0, seen = 0;
     static char buffer[2048];
     cache *warm = create(4096, 1); /* so that heap.c has its own tables */
-    size_t held_before = really_held(), live_before = heap_live_bytes();
+    size_t held_before = heap_held(), live_before = heap_live_bytes();
     cache *c = create(BUDGET, SHARDS);
     size_t blocks = heap_allocations();
     uint64_t random = test_seed();
@@ -614,7 +608,7 @@ TEST(a_million_sets_stay_within_the_budget, "P3", "14.3") {
             bad++;
         }
         if (i % 4096 == 0) {
-            size_t held = really_held() - held_before;
+            size_t held = heap_held() - held_before;
             most = held > most ? held : most;
         }
     }
@@ -1886,15 +1880,6 @@ TEST(the_same_arguments_are_the_same_call, "P15", "14.11") {
     cache_destroy(c);
 }
 
-/* Jansson's own memory, through the counted heap. */
-static void *json_block(size_t size) {
-    return malloc(size);
-}
-
-static void json_free(void *block) {
-    free(block);
-}
-
 static void try_json(void *context) {
     char buffer[64] = "zzz";
     size_t len = 77;
@@ -1916,13 +1901,10 @@ static void try_json(void *context) {
 
 TEST(without_memory_json_gives_all_back, "P17", "14.11") {
     size_t told = 0;
-    json_malloc_t malloc_before;
-    json_free_t free_before;
-    json_get_alloc_funcs(&malloc_before, &free_before);
-    json_set_alloc_funcs(json_block, json_free);
+    libraries_count(true);
     size_t live = heap_live_blocks();
     heap_fail_each(try_json, &told);
-    json_set_alloc_funcs(malloc_before, free_before);
+    libraries_count(false);
     want_true(told >= 3, "cache_json_key while each allocation fails",
               "a lack of memory is no bad JSON");
     want_int(heap_live_blocks(), live,

@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 MIB = 1 << 20
+PROCESSES = 160  # and threads: the tests of a lesson call from 64 at once
 INSIDE = ['--dir', '/dev', '--dev-bind', '/dev/null', '/dev/null']
 WALLS = ['bwrap', '--unshare-all', '--unshare-user', '--disable-userns',
          '--uid', '65534', '--gid', '65534', '--die-with-parent',
@@ -22,7 +23,7 @@ LINKS = ['--symlink', 'usr/lib', '/lib', '--symlink', 'usr/lib64', '/lib64',
          '--symlink', 'usr/bin', '/bin']
 
 
-def limits(cpu, memory, file_size, processes=64, stack=64 * MIB):
+def limits(cpu, memory, file_size, processes=PROCESSES, stack=64 * MIB):
     return ['/usr/bin/prlimit', f'--cpu={cpu}', f'--as={memory}',
             f'--fsize={file_size}', f'--nproc={processes}', '--core=0',
             '--nofile=128', f'--stack={stack}']

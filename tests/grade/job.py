@@ -88,13 +88,13 @@ def run_tests(lesson, program, room, checker=False):
                     struct.pack('ll', 0, 200000))
     log_end, log = os.pipe() if checker else (-1, -1)
     about = read_about(lesson)
-    shared = None
+    shared, servers = None, ()
     if about['fixtures']:
         shared = (f'{cage.SERVERS}/{os.path.basename(room)}'
                   f'{"-memory" if checker else ""}')
         os.makedirs(shared, exist_ok=True)
-    servers = cage.with_servers(shared if about['sockets'] else None,
-                                about['network'], about['serves'])
+        servers = cage.with_servers(shared if about['sockets'] else None,
+                                    about['network'], about['serves'])
     command = (cage.memory_checker(program, 9, servers) if checker
                else cage.runner(program, servers))
 
@@ -155,7 +155,7 @@ def ask(lesson, door, room, shared, checker, log_end, log):
            'TEST_SECONDS': '10',  # of patience: others are at work here too
            'GRADE_LIMIT_MS': str(LIMIT_MS)}
     if checker or read_about(lesson)['less']:
-        env['TEST_LESS'] = '1'
+        env.update(TEST_LESS='1', GRADE_LEAST_MS='500')
     if checker:
         env.update(GRADE_TOGETHER='1', GRADE_LIMIT_MS='90000')
     command = tests_command(lesson, shared, checker)

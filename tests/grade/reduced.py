@@ -89,7 +89,7 @@ def compiler(source, inside_name, include, worker, about, room):
                     f"FLAGS={about['flags']}", '-e', f"LIBS={about['libs']}"
                     ) + [*limits(cpu=10, memory=2048 * MIB,
                                  file_size=32 * MIB,
-                                 processes=processes(64)),
+                                 processes=processes(cage.PROCESSES)),
                          '/bin/sh', '-c', cage.COMPILE]
 
 
@@ -97,7 +97,7 @@ def runner(program, _servers=()):
     os.chmod(program, 0o555)
     return confined('-r', program) + [
         *limits(cpu=20, memory=1024 * MIB, file_size=MIB,
-                processes=processes(64)), program]
+                processes=processes(cage.PROCESSES)), program]
 
 
 def memory_checker(program, log, _servers=()):
@@ -106,14 +106,14 @@ def memory_checker(program, log, _servers=()):
     return confined('-r', program, '-r', '/proc', '-w', own, '-e',
                     f'TMPDIR={own}') + [
         *limits(cpu=120, memory=8192 * MIB, file_size=8 * MIB,
-                processes=processes(64)),
+                processes=processes(cage.PROCESSES)),
         *cage.valgrind(log), program]
 
 
 def line_finder(program):
     return confined('-r', program) + [
         *limits(cpu=5, memory=512 * MIB, file_size=MIB,
-                processes=processes(64)),
+                processes=processes(cage.PROCESSES)),
         '/usr/bin/addr2line', '-e', program]
 
 
@@ -218,7 +218,7 @@ def works(lessons=()):
     try:
         status, _, said = capped(
             confined() + [*limits(1, 256 * MIB, MIB,
-                                  processes=processes(64)),
+                                  processes=processes(cage.PROCESSES)),
                           '/usr/bin/prlimit'], 4096, 20)
     except OSError as error:
         return str(error)
