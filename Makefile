@@ -97,7 +97,7 @@ threaded := 07-threads 14-best-practices 15c-server
 gradable = $(filter-out 15c-%,$(present))
 # The lessons whose tests make so many calls that a message for each is too
 # much: they make fewer, as under Valgrind.
-talkative := 11-database 13-benchmarking 14-best-practices 15a-policy
+talkative := 11-database 13-benchmarking 14-best-practices 15a-policy 15c-server
 # The lessons whose tests turn the machine's clocks, in another process too.
 clocked := 07-threads 13-benchmarking
 # The lessons that their tests call from several threads.

@@ -23,10 +23,11 @@ LINKS = ['--symlink', 'usr/lib', '/lib', '--symlink', 'usr/lib64', '/lib64',
          '--symlink', 'usr/bin', '/bin']
 
 
-def limits(cpu, memory, file_size, processes=PROCESSES, stack=64 * MIB):
+def limits(cpu, memory, file_size, processes=PROCESSES, stack=64 * MIB,
+           files=128):
     return ['/usr/bin/prlimit', f'--cpu={cpu}', f'--as={memory}',
             f'--fsize={file_size}', f'--nproc={processes}', '--core=0',
-            '--nofile=128', f'--stack={stack}']
+            f'--nofile={files}', f'--stack={stack}']
 
 
 def toolbox():
@@ -111,10 +112,11 @@ def tests_with_servers(tests, shared):
                f'--fsize={256 * MIB}', '--core=0', '/tmp/tests'])
 
 
-def runner(program, servers=()):
+def runner(program, servers=(), files=128):
     return WALLS + libraries() + INSIDE + [*servers] + [
         '--ro-bind', program, '/worker', '--remount-ro', '/', '--',
-        *limits(cpu=20, memory=1024 * MIB, file_size=MIB), '/worker']
+        *limits(cpu=20, memory=1024 * MIB, file_size=MIB, files=files),
+        '/worker']
 
 
 def valgrind(log):
@@ -124,13 +126,13 @@ def valgrind(log):
             '--main-stacksize=67108864', f'--log-fd={log}']
 
 
-def memory_checker(program, log, servers=()):
+def memory_checker(program, log, servers=(), files=128):
     return WALLS + toolbox() + INSIDE + [*servers] + [
         '--size', str(16 * MIB), '--tmpfs', '/own', '--setenv', 'TMPDIR',
         '/own', '--proc', '/proc', '--ro-bind', program, '/worker',
         '--remount-ro', '/', '--',
         *limits(cpu=120, memory=8192 * MIB, file_size=8 * MIB,
-                stack=64 * MIB),
+                stack=64 * MIB, files=files),
         *valgrind(log), '/worker']
 
 

@@ -95,8 +95,9 @@ def run_tests(lesson, program, room, checker=False):
         os.makedirs(shared, exist_ok=True)
         servers = cage.with_servers(shared if about['sockets'] else None,
                                     about['network'], about['serves'])
-    command = (cage.memory_checker(program, 9, servers) if checker
-               else cage.runner(program, servers))
+    files = {'files': 1024} if about['serves'] else {}  # a crowd of clients
+    command = (cage.memory_checker(program, 9, servers, **files) if checker
+               else cage.runner(program, servers, **files))
 
     def enter():
         # First out of the way, then into place.
