@@ -56,6 +56,7 @@ given-11-database := db_sqlite db_postgres
 outside-11-database := db_sqlite db_postgres
 # Its headers whose types the lesson's own one uses.
 types-11-database := db
+given-15c-server := parts_calls parts_commands parts_listener
 
 # The databases besides its own on which a lesson is proved: make ... DB=NAME.
 databases-11-database := postgres
@@ -70,6 +71,7 @@ fixtures-10-layers := redis
 fixtures-11-database := postgres
 fixtures-12-api := http
 fixtures-15b-cluster := cluster redis script
+fixtures-15c-server := redis
 fixtures-leftovers := http postgres redis script
 fixture-libs-http := -lmicrohttpd
 
@@ -89,6 +91,10 @@ peer-libs-14-best-practices = $(shell pkg-config --libs absl_flat_hash_map) -lst
 # How many seconds a lesson's tests may take, if that is more than others'. (With
 # a database of its own each may take longer: that must start first.)
 seconds-15b-cluster := 60
+seconds-15c-server := 20
+
+# What is proved of a lesson beside what is proved of all.
+proofs-15c-server := lesson-8 program fuzz
 
 # Debian packages, each with the reason in tests/tools/packages.tsv
 threaded := 07-threads 14-best-practices 15c-server
@@ -132,6 +138,7 @@ INCLUDE := -Ilessons -Itests $(patsubst %/,-I%,$(wildcard lessons/[01]*/))
 #   asan   plain, with Address- and UBSan                  Valgrind
 #   tsan   plain, with ThreadSanitizer              fast   -O2, for benches
 #   grade  a process for each test, without Criterion: for mutants, the grader
+#   fuzz   with libFuzzer, which only clang has
 B := build/$(notdir $(CC))
 tools := sh tests/tools
 flags-check := -O1 -gdwarf-4 -fno-omit-frame-pointer
@@ -141,13 +148,15 @@ flags-asan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER \
 flags-tsan := -O1 -g -fno-omit-frame-pointer -DPLAIN_RUNNER -fsanitize=thread
 flags-fast := -O2 -g -fPIC
 flags-grade := -O1 -gdwarf-4 -fno-omit-frame-pointer -DFORK_RUNNER
-modes := check plain asan tsan fast grade
+flags-fuzz := -O1 -g -fno-omit-frame-pointer \
+    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+modes := check plain asan tsan fast grade fuzz
 
 # A lesson's own code: strict C17, and a counter in every basic block.
 own = $(or $(filter lessons/% solutions/% build/mutants/%,$1),\
     $(findstring /alternates/,$1),$(findstring /stub.c,$1))
 code-flags = -D_POSIX_C_SOURCE=200809L -Wconversion -Wno-unused-parameter \
-    $(if $(filter fast,$1),,-fsanitize-coverage=trace-pc)
+    $(if $(filter fast fuzz,$1),,-fsanitize-coverage=trace-pc)
 test-flags := -D_GNU_SOURCE
 
 empty :=
@@ -266,6 +275,16 @@ $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call whi
 	@mkdir -p $(@D)
 	$Q$(CC) $^ -o $@ $(call libs,$(call run-lesson,$*)) $(call fixture-libs,$(call run-lesson,$*)) -pthread
 
+# Lesson 15c's server as a program, and its parser fed by a fuzzer.
+$B/fast/cache-server/%: $$(call code-objects,$B/fast,15c-server,$$*) \
+    $B/fast/lessons/15c-server/cache-server.o $B/fast/lessons/common/todo.o
+	@mkdir -p $(@D)
+	$Q$(CC) $^ -o $@ $(call libs,15c-server) -pthread
+
+build/clang/fuzz/run/%: $$(call code-objects,build/clang/fuzz,$$(call run-lesson,$$*),$$(call which,$$*)) \
+    build/clang/fuzz/tests/$$(call run-lesson,$$*)/fuzz.o build/clang/fuzz/lessons/common/todo.o
+	@mkdir -p $(@D)
+	$Qclang -fsanitize=fuzzer,address,undefined $^ -o $@ $(call libs,$(call run-lesson,$*)) -pthread
 
 # -- packages: each stamp says that what its users need was found ---------------
 # Named here, so that make takes them for ordinary files in pattern rules.
@@ -346,6 +365,14 @@ debug-%: $$(call needs,debug) .force ## step through one test: make debug-5 TEST
 	    { echo "Say which test, by its name on the page: make debug-$(call short,$(lesson)) TEST='...'"; exit 1; }
 	gdb -q -ex 'break runner_fail' -ex 'break $(debugged)_body' -ex run --args $(call lesson-program,plain) $(debugged)
 
+cache-server: build/packages/tests+15c-server $B/fast/cache-server/lesson .force ## your server of lesson 15c as a program, build/cache-server
+	@cp $B/fast/cache-server/lesson build/cache-server
+	@echo 'build/cache-server --port 7379 starts it; redis-cli -p 7379 talks to it.'
+
+fuzz-%: $$(call needs,fuzz) $$(if $$(call lesson),build/clang/fuzz/run/$$(call lesson)/lesson) .force ## random input for your parser: make fuzz-15c SECONDS=60
+	$(check-lesson)
+	@$(tools)/fuzz.sh $(lesson) build/clang/fuzz/run/$(lesson)/lesson $(or $(SECONDS),60)
+
 diff-%: $$(call needs,diff) .force ## your file beside the solution
 	$(check-lesson)
 	@test -f solutions/$(lesson)/$(module-$(lesson)).c || \
@@ -378,7 +405,7 @@ alternates = $(patsubst tests/$1/alternates/%.c,%,$(wildcard tests/$1/alternates
 proofs-of = $(addprefix build/proof/$1/,\
     solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
     solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants chart \
-    $(if $(filter $(gradable),$1),grade) $(if $(fixtures-$1),killed) \
+    $(if $(filter $(gradable),$1),grade) $(if $(fixtures-$1),killed) $(proofs-$1) \
     $(if $(filter $(threaded),$1),solution.gcc.tsan solution.gcc.helgrind) \
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
@@ -418,6 +445,17 @@ build/proof/%/agree: $$(wildcard lessons/$$*/* tests/$$*/* solutions/$$*/*) test
 
 build/proof/%/mutants: $$(foreach m,$$(call mutants,$$*),build/gcc/grade/run/$$*/mutants/$$m) tests/%/signatures.tsv
 	@$(call prove,mutants) $(filter build/gcc/%,$^)
+
+# Lesson 8's tests and tools of Redis at our server; input from the fuzzer.
+build/proof/15c-server/lesson-8: build/gcc/fast/cache-server/solution build/gcc/check/run/08-redis/solution tests/15c-server/lesson-8.tsv tests/tools/prove.sh
+	@mkdir -p $(@D)
+	@$(tools)/prove.sh lesson_8 $@ 15c-server $(wordlist 1,3,$^)
+build/proof/15c-server/program: build/gcc/fast/cache-server/solution tests/tools/prove.sh
+	@mkdir -p $(@D)
+	@$(tools)/prove.sh program $@ 15c-server $<
+build/proof/%/fuzz: build/clang/fuzz/run/%/solution tests/tools/prove.sh tests/tools/fuzz.sh
+	@mkdir -p $(@D)
+	@$(call prove,fuzz) $<
 
 build/proof/faults: build/gcc/check/run/faults/alternates/faulty tests/faults/expected.tsv tests/tools/prove.sh
 	@mkdir -p $(@D)

@@ -85,11 +85,18 @@ void call_put_bulk(call *c, bytes value);
 void call_fail(call *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The error for a command that there is not, in Redis's words. */
+void call_fail_unknown(call *c);
+
 /* Finds a value and copies it into the room behind the answer, where it stays
  * until something is put.
  * extra: so many bytes behind it may be written.
  * Returns: whether it is there; if not, value is not written. */
 bool call_fetch(call *c, bytes key, size_t extra, bytes *value);
+
+/* Adds the value of a key, or that there is none. It is copied once, from the
+ * cache into the answer. */
+void call_put_value(call *c, bytes key);
 
 /* How long a key still lives. *ms: CACHE_NEVER also when it is not there.
  * Returns: whether it is there. */

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { FIRST_ROOM = 1024, FIRST_VALUE = 512, TEXT_MAX = 512, NAME_MAX_LEN = 8 };
+enum { FIRST_ROOM = 1024, FIRST_VALUE = 512, TEXT_MAX = 512 };
+enum { NAME_MAX_LEN = 8, UNKNOWN_MAX = 128 };
 
 /* The bytes slide to the front if more have left there than are to move: so
  * each is moved once, at most, for one that left. */
@@ -121,6 +122,23 @@ void call_fail(call *c, const char *format, ...) {
     call_put(c, "\r\n", 2);
 }
 
+/* Redis repeats some of the words, so that their sender can find the fault. */
+void call_fail_unknown(call *c) {
+    char words[2 * UNKNOWN_MAX] = "";
+    bytes name = call_word(c, 0);
+    int len = 0;
+    for (size_t i = 1; i < c->count && len < UNKNOWN_MAX; i++) {
+        bytes w = call_word(c, i);
+        int room = UNKNOWN_MAX - len;
+        len += snprintf(words + len, sizeof words - (size_t)len, "'%.*s' ",
+                        w.len < (size_t)room ? (int)w.len : room,
+                        (const char *)w.data);
+    }
+    call_fail(c, "ERR unknown command '%.*s', with args beginning with: %s",
+              name.len < UNKNOWN_MAX ? (int)name.len : UNKNOWN_MAX,
+              (const char *)name.data, words);
+}
+
 /* -- values -----------------------------------------------------------------
  */
 
@@ -142,6 +160,15 @@ bool call_fetch(call *c, bytes key, size_t extra, bytes *value) {
         *value = (bytes){to + HEAD_MAX, len};
     }
     return s == STATUS_OK;
+}
+
+void call_put_value(call *c, bytes key) {
+    bytes value;
+    if (call_fetch(c, key, 0, &value)) {
+        call_put_bulk(c, value);
+    } else {
+        call_put_text(c, "$-1\r\n");
+    }
 }
 
 bool call_find(const call *c, bytes key, int64_t *ms) {

@@ -8,6 +8,26 @@
 /* -- strings ----------------------------------------------------------------
  */
 
+static void run_mget(call *c, int detail) {
+    call_put_number(c, '*', (long long)c->count - 1);
+    for (size_t i = 1; i < c->count && !c->failed; i++) {
+        call_put_value(c, call_word(c, i));
+    }
+}
+
+static void run_mset(call *c, int detail) {
+    if (c->count % 2 == 0) {
+        call_fail(c, "ERR wrong number of arguments for 'mset' command");
+        return;
+    }
+    for (size_t i = 1; i < c->count; i += 2) {
+        if (!call_store(c, call_word(c, i), call_word(c, i + 1), CACHE_NEVER)) {
+            return;
+        }
+    }
+    call_put_text(c, "+OK\r\n");
+}
+
 static void run_setex(call *c, int unit) {
     int64_t ms;
     if (call_time(c, 2, unit, &ms)
@@ -234,7 +254,7 @@ static void run_config(call *c, int detail) {
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         if (word_is(call_word(c, 2), settings[i][0])) {
             call_put_text(c, "*2\r\n");
-            put_word(c, settings[i][0]);
+            call_put_bulk(c, call_word(c, 2)); /* in its own letters */
             put_word(c, settings[i][1]);
             return;
         }
@@ -272,6 +292,8 @@ static void run_not_http(call *c, int detail) {
 }
 
 const command more_commands[] = {
+    {"mget", -2, false, run_mget, 0},
+    {"mset", -3, true, run_mset, 0},
     {"setex", 4, true, run_setex, 1000},
     {"psetex", 4, true, run_setex, 1},
     {"strlen", 2, false, run_strlen, 0},

@@ -20,7 +20,7 @@
 enum { MEMORY = 256 << 20, REQUEST = 64 << 20, OUTPUT = 1 << 20 };
 enum { CLIENTS = 10000, SHARDS_PER_LOOP = 4 };
 
-enum { FIRST_PLACES = 8, PLACES_KEPT = 1024, UNKNOWN_MAX = 128 };
+enum { FIRST_PLACES = 8, PLACES_KEPT = 1024 };
 enum { EVENTS = 256, ACCEPTS = 64, READ_MAX = 64 << 10 };
 
 /* The length of a word has not come yet. */
@@ -150,7 +150,7 @@ static enum parsed read_length(server_session *x, bytes in) {
         return p;
     }
     if (mark != '$') {
-        return broken(x, "expected '$', got '%c'", mark);
+        return broken(x, "expected '$', got '%c'", mark ? mark : ' ');
     }
     if (n < 0 || x->at > most || (unsigned long long)n > most - x->at) {
         return broken(x, "invalid bulk length", 0);
@@ -236,37 +236,8 @@ static void forget_command(server_session *x) {
 /* -- commands ---------------------------------------------------------------
  */
 
-static void put_value(call *c, bytes key) {
-    bytes value;
-    if (call_fetch(c, key, 0, &value)) {
-        call_put_bulk(c, value);
-    } else {
-        call_put_text(c, "$-1\r\n");
-    }
-}
-
 static void run_get(call *c, int detail) {
-    put_value(c, call_word(c, 1));
-}
-
-static void run_mget(call *c, int detail) {
-    call_put_number(c, '*', (long long)c->count - 1);
-    for (size_t i = 1; i < c->count && !c->failed; i++) {
-        put_value(c, call_word(c, i));
-    }
-}
-
-static void run_mset(call *c, int detail) {
-    if (c->count % 2 == 0) {
-        call_fail(c, "ERR wrong number of arguments for 'mset' command");
-        return;
-    }
-    for (size_t i = 1; i < c->count; i += 2) {
-        if (!call_store(c, call_word(c, i), call_word(c, i + 1), CACHE_NEVER)) {
-            return;
-        }
-    }
-    call_put_text(c, "+OK\r\n");
+    call_put_value(c, call_word(c, 1));
 }
 
 /* What may stand behind SET key value. */
@@ -312,7 +283,7 @@ static void run_set(call *c, int detail) {
     }
     bool there = (o.absent || o.present || o.keep) && call_find(c, key, &left);
     if (o.get) {
-        put_value(c, key);
+        call_put_value(c, key);
     }
     if ((o.absent && there) || (o.present && !there)) {
         call_put_text(c, o.get ? "" : "$-1\r\n");
@@ -371,7 +342,6 @@ static void run_quit(call *c, int detail) {
 /* Those that are asked for most come first. */
 static const command commands[] = {
     {"get", 2, false, run_get, 0},    {"set", -3, true, run_set, 0},
-    {"mget", -2, false, run_mget, 0}, {"mset", -3, true, run_mset, 0},
     {"del", -2, true, run_del, 0},    {"exists", -2, false, run_exists, 0},
     {"ttl", 2, false, run_ttl, 1000}, {"pttl", 2, false, run_ttl, 1},
     {"unlink", -2, true, run_del, 0}, {"ping", -1, false, run_ping, 0},
@@ -386,26 +356,9 @@ static const command *find_command(const command *table, bytes name) {
     return table->name ? table : NULL;
 }
 
-/* Redis repeats some of the words, so that their sender can find the fault. */
-static void fail_unknown(call *c) {
-    char words[2 * UNKNOWN_MAX] = "";
-    bytes name = call_word(c, 0);
-    int len = 0;
-    for (size_t i = 1; i < c->count && len < UNKNOWN_MAX; i++) {
-        bytes w = call_word(c, i);
-        int room = UNKNOWN_MAX - len;
-        len += snprintf(words + len, sizeof words - (size_t)len, "'%.*s' ",
-                        w.len < (size_t)room ? (int)w.len : room,
-                        (const char *)w.data);
-    }
-    call_fail(c, "ERR unknown command '%.*s', with args beginning with: %s",
-              name.len < UNKNOWN_MAX ? (int)name.len : UNKNOWN_MAX,
-              (const char *)name.data, words);
-}
-
 static void run(server *s, const command *found, call *c) {
     if (!found) {
-        fail_unknown(c);
+        call_fail_unknown(c);
     } else if (found->words < 0 ? c->count < (size_t)-found->words
                                 : c->count != (size_t)found->words) {
         call_fail(c, "ERR wrong number of arguments for '%s' command",
