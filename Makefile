@@ -52,11 +52,11 @@ libs-leftovers := -lpq
 
 # Code that a lesson is given beside its header (lessons/LESSON/NAME.c).
 given-11-database := db_sqlite db_postgres
+given-15c-server := parts_calls parts_commands parts_listener
 # What of it the grader keeps out of the cage: students get at it by functions.
 outside-11-database := db_sqlite db_postgres
 # Its headers whose types the lesson's own one uses.
 types-11-database := db
-given-15c-server := parts_calls parts_commands parts_listener
 
 # The databases besides its own on which a lesson is proved: make ... DB=NAME.
 databases-11-database := postgres
@@ -253,7 +253,7 @@ bench-objects = $B/fast/plots/$1.o $B/fast/plots/measure.o \
     $B/fast/solutions/13-benchmarking/bench.o $(call server-objects,$1)
 $B/fast/bench/%: $$(call bench-objects,$$*)
 	@mkdir -p $(@D)
-	$Q$(CC) $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -lz -ldl -lm -pthread $(peer-libs-$*)
+	$Q$(CC) -rdynamic $^ -o $@ $(call libs,$*) $(call fixture-libs,$*) -lglib-2.0 -lxxhash -lz -ldl -lm -pthread $(peer-libs-$*)
 
 # The student's file gets a page of its own when it does not compile.
 $B/check/lessons/%.o: lessons/%.c | build/packages/tests

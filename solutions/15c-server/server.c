@@ -645,11 +645,11 @@ static void serve(struct client *c) {
 
 static void refuse(server *s, int fd) {
     static const char why[] = "-ERR max number of clients reached\r\n";
-    send(fd, why, sizeof why - 1, MSG_NOSIGNAL);
-    close(fd);
     pthread_mutex_lock(&s->roster);
     s->stats.refused++;
     pthread_mutex_unlock(&s->roster);
+    send(fd, why, sizeof why - 1, MSG_NOSIGNAL);
+    close(fd);
 }
 
 /* From epoll_ctl on the client belongs to its loop, which may end it at once:

@@ -26,6 +26,7 @@ fi
 case $module in
 bench) counted=bench_histogram_record ;;
 policy) counted=policy_request ;;
+server) counted=server_session_feed ;;
 *) counted=${module}_get ;;
 esac
 
