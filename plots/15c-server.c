@@ -1,8 +1,8 @@
 /* Bench of lesson 15c: the reader's server beside redis-server and memcached.
  *
- *     15c-server counts label=server.so...   reads and writes of sockets, as
- * TSV 15c-server speed label=server.so...    requests per second, 99th
- *                                            percentiles and memory, as TSV
+ *     15c-server counts label=server.so...   reads and writes of sockets
+ *     15c-server speed label=server.so...    requests per second, 99th
+ *                                            percentiles, and memory
  *     15c-server one label=server.so...      the gets that callgrind counts
  *
  * Each server is a process with one thread, on the first processor; who asks
@@ -70,8 +70,7 @@ static implementation load(char *argument) {
     return i;
 }
 
-/* -- processors --------------------------------------------------------------
- */
+/* -- processors ----------------------------------------------------------- */
 
 /* Keeps this process, and what it starts from now on, on the first or on the
  * last of its processors. */
@@ -92,8 +91,7 @@ static void move_to(bool last) {
     sched_setaffinity(0, sizeof one, &one);
 }
 
-/* -- reads and writes, counted -----------------------------------------------
- */
+/* -- reads and writes, counted -------------------------------------------- */
 
 /* What the servers call instead of the C library's functions (-rdynamic): the
  * same, and counted, in memory that all processes of the bench share. */
@@ -113,8 +111,7 @@ ssize_t send(int fd, const void *data, size_t len, int flags) {
     return syscall(SYS_sendto, fd, data, len, flags, NULL, 0);
 }
 
-/* -- servers ------------------------------------------------------------------
- */
+/* -- servers -------------------------------------------------------------- */
 
 typedef struct rival {
     const char *label;
@@ -206,10 +203,10 @@ static void end(rival *r) {
     }
 }
 
-/* -- requests
- * ------------------------------------------------------------------ A stream
- * of them for each protocol and operation, all of one length, and the length of
- * every answer. */
+/* -- requests ------------------------------------------------------------- */
+
+/* A stream of them for each protocol and operation, all of one length, and the
+ * length of every answer. */
 
 typedef struct stream {
     char *data;
@@ -267,8 +264,7 @@ static stream make_stream(bool memcached, bool get, size_t n,
     return s;
 }
 
-/* -- the equal client
- * ----------------------------------------------------------- */
+/* -- the equal client ----------------------------------------------------- */
 
 typedef struct caller {
     int fd;
@@ -368,8 +364,7 @@ static void fill(const rival *r, size_t n) {
     free(s.data);
 }
 
-/* -- requests per second
- * --------------------------------------------------------- */
+/* -- requests per second -------------------------------------------------- */
 
 typedef struct contest {
     rival *rivals;
@@ -505,8 +500,7 @@ static void speed(const implementation *impls, size_t count) {
     bench_report_destroy(out);
 }
 
-/* -- counts
- * -------------------------------------------------------------------- */
+/* -- counts --------------------------------------------------------------- */
 
 static double reads_and_writes(const rival *r) {
     char info[8192];
@@ -562,8 +556,7 @@ static void counts(const implementation *impls, size_t count) {
     bench_report_destroy(out);
 }
 
-/* -- counts of instructions
- * ----------------------------------------------------- */
+/* -- counts of instructions ----------------------------------------------- */
 
 typedef struct question {
     const implementation *i;

@@ -11,7 +11,7 @@
 
 #include <sys/un.h>
 
-/* -- buffers: bytes that wait ---------------------------------------------- */
+/* -- buffers: bytes that wait --------------------------------------------- */
 
 /* Added at the end, dropped at the start; all zero is empty. */
 typedef struct buffer {
@@ -35,8 +35,7 @@ bool buffer_add(buffer *b, bytes more);
 /* Takes n bytes off the start. An empty buffer holds no memory. */
 void buffer_drop(buffer *b, size_t n);
 
-/* -- calls: a command, and the answer to it ---------------------------------
- */
+/* -- calls: a command, and the answer to it ------------------------------- */
 
 /* Where a word is, counted from the call's base. */
 typedef struct place {
@@ -111,8 +110,7 @@ bool call_store(call *c, bytes key, bytes value, int64_t ms);
 bool call_number(call *c, size_t i, long long *n);
 bool call_time(call *c, size_t i, int unit, int64_t *ms);
 
-/* -- words ------------------------------------------------------------------
- */
+/* -- words ---------------------------------------------------------------- */
 
 /* Whether it is this name, in capitals or not. */
 bool word_is(bytes word, const char *name);
@@ -129,8 +127,7 @@ bool word_number(bytes word, long long *n);
  * Returns: 1; 0: there is no word left; -1: its quotes are wrong. */
 int word_next(const char **from, char *to, size_t *len);
 
-/* -- commands ---------------------------------------------------------------
- */
+/* -- commands ------------------------------------------------------------- */
 
 /* What answers a command whose number of words is right.
  * detail: from the table: what tells it from another that runs the same. */
@@ -147,8 +144,7 @@ typedef struct command {
 /* The given ones; a row with a name of NULL ends them. */
 extern const command more_commands[];
 
-/* -- sockets that listen ----------------------------------------------------
- */
+/* -- sockets that listen -------------------------------------------------- */
 
 typedef struct listener {
     int fd;

@@ -56,8 +56,7 @@ void buffer_drop(buffer *b, size_t n) {
     }
 }
 
-/* -- answers ----------------------------------------------------------------
- */
+/* -- answers -------------------------------------------------------------- */
 
 char *call_room(call *c, size_t n) {
     size_t used = buffer_len(c->out) - c->before;
@@ -139,8 +138,7 @@ void call_fail_unknown(call *c) {
               (const char *)name.data, words);
 }
 
-/* -- values -----------------------------------------------------------------
- */
+/* -- values --------------------------------------------------------------- */
 
 /* Another thread may set a longer value before the second try, so that is a
  * loop. Behind the value there is always room for the end of its line. */
@@ -184,8 +182,7 @@ bool call_store(call *c, bytes key, bytes value, int64_t ms) {
     return s == STATUS_OK;
 }
 
-/* -- words ------------------------------------------------------------------
- */
+/* -- words ---------------------------------------------------------------- */
 
 bool call_number(call *c, size_t i, long long *n) {
     bool good = word_number(call_word(c, i), n);

@@ -5,8 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 
-/* -- strings ----------------------------------------------------------------
- */
+/* -- strings -------------------------------------------------------------- */
 
 static void run_mget(call *c, int detail) {
     call_put_number(c, '*', (long long)c->count - 1);
@@ -116,8 +115,7 @@ static void run_incr(call *c, int sign) {
     }
 }
 
-/* -- keys -------------------------------------------------------------------
- */
+/* -- keys ----------------------------------------------------------------- */
 
 static void run_type(call *c, int detail) {
     int64_t left;
@@ -176,8 +174,7 @@ static void run_flush(call *c, int detail) {
     call_put_text(c, "+OK\r\n");
 }
 
-/* -- the talk of tools ------------------------------------------------------
- */
+/* -- the talk of tools ---------------------------------------------------- */
 
 static void put_word(call *c, const char *text) {
     call_put_bulk(c, bytes_of(text));

@@ -7,9 +7,8 @@
  *   socket           64 KiB at most            |      '-- a value ----'
  *   socket <--send-- all answers to it  <------'          or a miss
  *
- *   *2\r\n$3\r\nGET\r\n$6\r\nuser:1\r\n      a command: words with their
- * lengths $5\r\nAlice\r\n                          the answer: a value with its
- * length
+ *   a command, its words with their lengths:   *2\r\n$3\r\nGET\r\n$1\r\na\r\n
+ *   the answer, a value with its length:       $5\r\nAlice\r\n
  *
  * Most of the server knows nothing of sockets: a session is given the bytes of
  * one client as they come, cut up in any way, and hands out the bytes of the
@@ -141,7 +140,7 @@ bool server_session_is_over(const server_session *x);
 /* Ends the session; NULL is fine. */
 void server_session_destroy(server_session *x);
 
-/* -- sockets ------------------------------------------------------------- */
+/* -- sockets -------------------------------------------------------------- */
 
 /* Begins to listen. May be called several times, before server_run.
  * address: the path of a unix socket, which has a '/' in it; or "port" or

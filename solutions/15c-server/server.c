@@ -28,12 +28,11 @@ enum { EVENTS = 256, ACCEPTS = 64, READ_MAX = 64 << 10 };
 
 struct server_session {
     buffer in, out; /* came, not answered; answered, not taken */
-    /* The command at the start of the input, as far as it is read. */
-    size_t at;     /* bytes of it that are read */
-    size_t left;   /* words of it that are still to come */
-    size_t length; /* of the next word, or NO_LENGTH */
-    size_t room;   /* of the call's places */
-    char *line;    /* what its words are in, if it is no array */
+    size_t at;      /* bytes that are read of the command at the start of in */
+    size_t left;    /* words of it that are still to come */
+    size_t length;  /* of the next word, or NO_LENGTH */
+    size_t room;    /* of the call's places */
+    char *line;     /* what its words are in, if it is no array */
     call call;
     server *server;
     bool over;
@@ -71,8 +70,7 @@ struct server {
     char error[256];
 };
 
-/* -- the parser -------------------------------------------------------------
- */
+/* -- the parser ----------------------------------------------------------- */
 
 enum parsed { PARTIAL, WHOLE, BROKEN };
 
@@ -233,8 +231,7 @@ static void forget_command(server_session *x) {
     }
 }
 
-/* -- commands ---------------------------------------------------------------
- */
+/* -- commands ------------------------------------------------------------- */
 
 static void run_get(call *c, int detail) {
     call_put_value(c, call_word(c, 1));
@@ -388,8 +385,7 @@ static void answer(server_session *x) {
     x->over = x->over || c->failed || c->wants_to_end;
 }
 
-/* -- the server -------------------------------------------------------------
- */
+/* -- the server ----------------------------------------------------------- */
 
 static server_options with_defaults(const server_options *options) {
     server_options o = options ? *options : (server_options){0};
@@ -466,8 +462,7 @@ no_loops:
     return result;
 }
 
-/* -- sessions ---------------------------------------------------------------
- */
+/* -- sessions ------------------------------------------------------------- */
 
 server_session *server_session_create(server *s) {
     server_session *x = calloc(1, sizeof *x);
@@ -557,8 +552,7 @@ void server_session_destroy(server_session *x) {
     }
 }
 
-/* -- clients ----------------------------------------------------------------
- */
+/* -- clients -------------------------------------------------------------- */
 
 /* Whether there is room for one more client. */
 static bool enter_roster(struct client *c, server *s) {
@@ -640,8 +634,7 @@ static void serve(struct client *c) {
     }
 }
 
-/* -- newcomers --------------------------------------------------------------
- */
+/* -- newcomers ------------------------------------------------------------ */
 
 static void refuse(server *s, int fd) {
     static const char why[] = "-ERR max number of clients reached\r\n";
@@ -699,8 +692,7 @@ static void accept_some(server *s, int listening) {
     }
 }
 
-/* -- loops ------------------------------------------------------------------
- */
+/* -- loops ---------------------------------------------------------------- */
 
 /* Returns: the socket that listens, if p is one; else -1. */
 static int listening_at(const server *s, const void *p) {
@@ -771,8 +763,7 @@ static void close_listeners(server *s) {
     }
 }
 
-/* -- the life of a server ----------------------------------------------------
- */
+/* -- the life of a server ------------------------------------------------- */
 
 status server_listen(server *s, const char *address) {
     s->error[0] = '\0';

@@ -30,12 +30,11 @@ enum { EVENTS = 256, ACCEPTS = 64, READ_MAX = 64 << 10 };
 
 struct server_session {
     buffer in, out; /* came, not answered; answered, not taken */
-    /* The command at the start of the input, as far as it is read. */
-    size_t at;     /* bytes of it that are read */
-    size_t left;   /* words of it that are still to come */
-    size_t length; /* of the next word, or NO_LENGTH */
-    size_t room;   /* of the call's places */
-    char *line;    /* what its words are in, if it is no array */
+    size_t at;      /* bytes that are read of the command at the start of in */
+    size_t left;    /* words of it that are still to come */
+    size_t length;  /* of the next word, or NO_LENGTH */
+    size_t room;    /* of the call's places */
+    char *line;     /* what its words are in, if it is no array */
     call call;
     server *server;
     bool over;
@@ -73,8 +72,14 @@ struct server {
     char error[256];
 };
 
-/* -- the lesson's functions -------------------------------------------------
- */
+/* What may stand behind SET key value. */
+struct set_options {
+    bool absent, present, get, keep;
+    int unit;    /* of the time, in ms; 0: there is none */
+    size_t time; /* which word that is */
+};
+
+/* -- the lesson's functions ----------------------------------------------- */
 
 status server_create(const server_options *options, server **out) {
     TODO("15c.1: make the cache, the loops, a pipe and a spare descriptor");

@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/crash.h"
 #include "support/heap.h"
+#include "support/process.h"
 #include "support/redis.h"
 #include "support/work.h"
 
@@ -31,7 +32,7 @@ enum { MEMORY = 1 << 20, SAID_MAX = 1 << 20 };
 /* A text with zero bytes in it. */
 #define RAW(text) ((bytes){text, sizeof text - 1})
 
-/* --- sessions ----------------------------------------------------------- */
+/* --- sessions ------------------------------------------------------------ */
 
 static server *make(server_options options) {
     server *s = NULL;
@@ -105,7 +106,7 @@ static void want_answer(server_session *x, const char *line, const char *want,
     want_said(x, bytes_of(text("%s\r\n", line)), bytes_of(want), likely);
 }
 
-/* --- 15c.1: the parser ---------------------------------------------------- */
+/* --- 15c.1: the parser --------------------------------------------------- */
 
 TEST(a_fresh_session_waits_and_says_nothing, "P3", "15c.1") {
     server *s = fresh();
@@ -300,8 +301,7 @@ TEST(a_line_has_a_bound_wherever_it_is_cut, "P5", "15c.1") {
     server_destroy(s);
 }
 
-/* --- 15c.2: keys and values ------------------------------------------------
- */
+/* --- 15c.2: keys and values ---------------------------------------------- */
 
 TEST(what_is_set_is_got, "P2", "15c.2") {
     server *s = fresh();
@@ -388,8 +388,7 @@ TEST(set_may_depend_on_what_is_there, "P4", "15c.2") {
     server_destroy(s);
 }
 
-/* --- 15c.3: time ------------------------------------------------------------
- */
+/* --- 15c.3: time --------------------------------------------------------- */
 
 static int64_t now;
 
@@ -464,8 +463,7 @@ TEST(what_is_no_time_is_refused, "P9", "15c.3") {
     server_destroy(s);
 }
 
-/* --- what Redis says -------------------------------------------------------
- */
+/* --- what Redis says ----------------------------------------------------- */
 
 static int dial_file(const char *path) {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -555,8 +553,7 @@ TEST(last_words_are_those_of_redis, "P5", "15c.3") {
     redis_stop(real);
 }
 
-/* --- 15c.4: bounds ----------------------------------------------------------
- */
+/* --- 15c.4: bounds ------------------------------------------------------- */
 
 /* A conversation that has something of everything. */
 static const char talk[] =
@@ -895,14 +892,14 @@ TEST(without_memory_a_session_ends_and_the_server_stays, "P16", "15c.4") {
     server_destroy(s);
 }
 
-/* --- 15c.5: sockets ----------------------------------------------------------
- */
+/* --- 15c.5: sockets ------------------------------------------------------ */
 
 /* A server that runs in a thread of this process. */
 struct running {
     server *s;
     pthread_t thread;
-    char directory[32], path[64];
+    process *directory; /* which goes with the test, however that ends */
+    char path[96];
     status ended;
 };
 
@@ -920,10 +917,10 @@ static void listen_at(server *s, const char *address) {
 
 /* One that listens in a directory of its own, and does not run yet. */
 static struct running ready(server_options options) {
-    struct running r = {.s = make(options)};
-    snprintf(r.directory, sizeof r.directory, "/tmp/workbook-XXXXXX");
-    want_true(mkdtemp(r.directory) != NULL, "make a directory", "in /tmp?");
-    snprintf(r.path, sizeof r.path, "%s/cache.sock", r.directory);
+    struct running r = {.s = make(options),
+                        .directory = process_create(NULL, NULL)};
+    snprintf(r.path, sizeof r.path, "%s/cache.sock",
+             process_directory(r.directory));
     listen_at(r.s, r.path);
     return r;
 }
@@ -939,9 +936,9 @@ static void stop(struct running *r) {
     want_status(r->ended, STATUS_OK, "server_stop; what server_run returns",
                 "that is a good end");
     server_destroy(r->s);
-    want_int(rmdir(r->directory), 0,
-             "server_stop, then remove the socket's directory",
-             "the file of the socket is still there: listener_close");
+    want_true(access(r->path, F_OK) != 0, "server_stop, the socket's file",
+              "it is still there: listener_close");
+    process_destroy(r->directory);
 }
 
 static int dial(const char *path) {
@@ -1008,28 +1005,51 @@ TEST(clients_of_all_sockets_are_served, "P3", "15c.5") {
     stop(&r);
 }
 
-TEST(values_of_megabytes_come_whole, "P3", "15c.5") {
-    enum { LEN = 3 << 20 };
-    struct running r = ready((server_options){.memory_bytes = 64 << 20});
-    char *value = malloc(LEN + 64);
-    want_true(value != NULL, "allocate", "no memory?");
-    memset(value, 'v', LEN);
-    start(&r);
-    int fd = dial(r.path);
-    const char *head = text("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$%d\r\n", LEN);
-    send_bytes(fd, head, strlen(head));
-    send_bytes(fd, value, LEN);
-    want_reply(fd, "\r\n", "+OK\r\n", "a value comes in many pieces");
-    send_bytes(fd, "GET a\r\nPING\r\n", 13);
+/* Reads until so many bytes have come, or no more do. Returns: how many. */
+static size_t read_bytes(int fd, size_t wanted) {
+    static char some[1 << 16];
     size_t got = 0;
-    for (ssize_t n = 1; n > 0 && got < LEN + 12 + 7;) {
-        n = recv(fd, value, LEN, 0);
+    for (ssize_t n = 1; n > 0 && got < wanted;) {
+        n = recv(fd, some, sizeof some, 0);
         got += n > 0 ? (size_t)n : 0;
     }
-    want_int(got, LEN + 12 + 7, "set 3 MiB, get it, PING: bytes that came",
-             "a socket takes some at a time: wait with EPOLLOUT for the rest");
-    close(fd);
+    return got;
+}
+
+static void set_value(int fd, size_t len) {
+    char *value = malloc(len);
+    want_true(value != NULL, "allocate", "no memory?");
+    memset(value, 'v', len);
+    const char *head = text("*3\r\n$3\r\nSET\r\n$1\r\na\r\n$%zu\r\n", len);
+    send_bytes(fd, head, strlen(head));
+    send_bytes(fd, value, len);
     free(value);
+    want_reply(fd, "\r\n", "+OK\r\n", "a value comes in many pieces");
+}
+
+/* The PING comes when the socket has taken all that it can. */
+TEST(long_values_come_whole, "P3", "15c.5") {
+    static const size_t lens[] = {600000, 3 << 20};
+    struct running r = ready((server_options){.memory_bytes = 64 << 20});
+    start(&r);
+    int fd = dial(r.path), other = dial(r.path);
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        char first;
+        set_value(fd, lens[i]);
+        send_bytes(fd, "GET a\r\n", 7);
+        recv(fd, &first, 1, MSG_PEEK);
+        send_bytes(fd, "PING\r\n", 6);
+        want_reply(other, "PING\r\n", "+PONG\r\n", "nobody waits for it");
+        const char *head = text("$%zu\r\n", lens[i]);
+        size_t wanted = strlen(head) + lens[i] + 2 + 7;
+        want_int(
+            read_bytes(fd, wanted), wanted,
+            text("get a value of %zu bytes, PING: bytes that came", lens[i]),
+            "a socket takes some at a time, or nothing at all (EAGAIN): "
+            "wait with EPOLLOUT for the rest");
+    }
+    close(other);
+    close(fd);
     stop(&r);
 }
 
@@ -1054,26 +1074,18 @@ TEST(whose_session_is_over_is_hung_up_on, "P5", "15c.5") {
 }
 
 TEST(who_sends_no_more_still_gets_all_answers, "P7", "15c.5") {
-    enum { GETS = 300, LEN = 20000, ANSWER = LEN + 10 };
-    struct running r = ready((server_options){.output_bytes = 100000});
+    enum { GETS = 300, LEN = 20000, GET = 7, ANSWER = LEN + 10 };
+    struct running r = ready((server_options){0});
     start(&r);
     int fd = dial(r.path);
-    char *set = malloc(LEN + 64);
-    want_true(set != NULL, "allocate", "no memory?");
-    sprintf(set, "SET a %s\r\n", value_of(LEN));
-    want_reply(fd, set, "+OK\r\n", "set");
-    free(set);
-    for (int i = 0; i < GETS; i++) {
-        send_bytes(fd, "GET a\r\n", 7);
+    set_value(fd, LEN);
+    char gets[GETS * GET + 1];
+    for (size_t i = 0; i < GETS; i++) {
+        memcpy(gets + i * GET, "GET a\r\n", GET + 1);
     }
+    send_bytes(fd, gets, GETS * GET);
     shutdown(fd, SHUT_WR);
-    static char some[1 << 16];
-    size_t got = 0;
-    for (ssize_t n = 1; n > 0;) {
-        n = recv(fd, some, sizeof some, 0);
-        got += n > 0 ? (size_t)n : 0;
-    }
-    want_int(got, (size_t)GETS * ANSWER,
+    want_int(read_bytes(fd, SIZE_MAX), (size_t)GETS * ANSWER,
              "300 gets of 20,000 bytes, send no more, then read: bytes",
              "the end of its input is not the end of its answers");
     close(fd);
@@ -1179,7 +1191,8 @@ TEST(what_was_read_is_answered_before_the_end, "P13", "15c.5") {
  * descriptors and weighed. */
 struct child {
     pid_t pid;
-    char directory[32], path[64];
+    process *directory;
+    char path[96];
 };
 
 static server *the_server;
@@ -1219,9 +1232,9 @@ static struct child child_start(server_options options, rlim_t descriptors) {
     server_destroy(s);
     options.memory_bytes =
         options.memory_bytes ? options.memory_bytes : (size_t)MEMORY;
-    snprintf(c.directory, sizeof c.directory, "/tmp/workbook-XXXXXX");
-    want_true(mkdtemp(c.directory) != NULL, "make a directory", "in /tmp?");
-    snprintf(c.path, sizeof c.path, "%s/cache.sock", c.directory);
+    c.directory = process_create(NULL, NULL);
+    snprintf(c.path, sizeof c.path, "%s/cache.sock",
+             process_directory(c.directory));
     c.pid = fork();
     if (c.pid == 0) {
         be_server(&c, options, descriptors);
@@ -1253,8 +1266,9 @@ static void child_stop(const struct child *c) {
               "got     %s\nlikely  every client is hung up on at the end",
               WEXITSTATUS(how) == LEAKED ? "memory that nobody freed"
                                          : "a failure");
-    want_int(rmdir(c->directory), 0, "SIGTERM, remove the socket's directory",
-             "the file of the socket is still there");
+    want_true(access(c->path, F_OK) != 0, "SIGTERM, the socket's file",
+              "it is still there: listener_close");
+    process_destroy(c->directory);
 }
 
 TEST(a_signal_ends_it_cleanly, "P13", "15c.5") {
@@ -1267,8 +1281,7 @@ TEST(a_signal_ends_it_cleanly, "P13", "15c.5") {
     want_hung_up(other, "", "SIGTERM, at a socket with half a command");
 }
 
-/* --- 15c.6: a crowd
- * ----------------------------------------------------------- */
+/* --- 15c.6: a crowd ------------------------------------------------------ */
 
 /* The memory of a process in bytes: what it really has (its second number). */
 static size_t memory_of(pid_t pid) {
