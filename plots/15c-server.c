@@ -484,7 +484,7 @@ static void speed(const implementation *impls, size_t count) {
         fill(&c.rivals[i], KEYS);
     }
     for (c.depth = 1; c.depth <= 64; c.depth *= 4) {
-        c.n = c.depth < 16 ? 40000 * c.depth : 600000;
+        c.n = c.depth < 16 ? 25000 * c.depth : 400000;
         c.n = measure_quick() ? c.n / 4 : c.n;
         fprintf(stderr, "depth %zu\n", c.depth);
         measure_interleave(out, 2 * c.count, take_turn, &c);

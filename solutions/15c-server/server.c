@@ -511,7 +511,7 @@ static void answer_waiting(server_session *x) {
 /* Commands are answered where they lie, in the caller's bytes; only what is not
  * whole is copied. */
 void server_session_feed(server_session *x, bytes input) {
-    if (x->over) {
+    if (x->over || input.len == 0) {
         return;
     }
     bool in_order = buffer_len(&x->in) == 0;
@@ -526,7 +526,8 @@ void server_session_feed(server_session *x, bytes input) {
 }
 
 bytes server_session_output(const server_session *x) {
-    return (bytes){x->out.data + x->out.start, buffer_len(&x->out)};
+    size_t len = buffer_len(&x->out);
+    return (bytes){len > 0 ? x->out.data + x->out.start : NULL, len};
 }
 
 void server_session_take(server_session *x, size_t n) {
