@@ -51,7 +51,7 @@ static void write_part(call *c, size_t at, bytes part) {
         char *room = call_room(c, HEAD_MAX + extra);
         value = (bytes){room ? room + HEAD_MAX : NULL, 0};
     }
-    if (c->failed) {
+    if (c->failed || !value.data) {
         return;
     }
     char *data = (char *)value.data;

@@ -77,12 +77,15 @@ static bool split(const char *address, char host[HOST_MAX], const char **port) {
 }
 
 static int port_of(int fd) {
-    struct sockaddr_storage a = {0};
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } a = {.six = {0}};
     socklen_t len = sizeof a;
-    getsockname(fd, (struct sockaddr *)&a, &len);
-    return ntohs(a.ss_family == AF_INET6
-                     ? ((struct sockaddr_in6 *)&a)->sin6_port
-                     : ((struct sockaddr_in *)&a)->sin_port);
+    getsockname(fd, &a.any, &len);
+    return ntohs(a.any.sa_family == AF_INET6 ? a.six.sin6_port
+                                             : a.four.sin_port);
 }
 
 static status open_tcp(const char *address, listener *l) {

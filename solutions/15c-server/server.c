@@ -74,11 +74,9 @@ struct server {
 
 enum parsed { PARTIAL, WHOLE, BROKEN };
 
-static enum parsed broken(server_session *x, const char *format, int detail) {
-    char text[64];
-    snprintf(text, sizeof text, format, detail);
+static enum parsed broken(server_session *x, const char *why) {
     call_begin(&x->call);
-    call_fail(&x->call, "ERR Protocol error: %s", text);
+    call_fail(&x->call, "ERR Protocol error: %s", why);
     x->over = true;
     return BROKEN;
 }
@@ -113,7 +111,7 @@ static enum parsed find_end(server_session *x, bytes in, char end,
         *len = (size_t)(found - line);
         return WHOLE;
     }
-    return have > SERVER_LINE_MAX ? broken(x, too_big, 0) : PARTIAL;
+    return have > SERVER_LINE_MAX ? broken(x, too_big) : PARTIAL;
 }
 
 /* A line of a mark and a number; then come \r and one byte more, which should
@@ -148,10 +146,12 @@ static enum parsed read_length(server_session *x, bytes in) {
         return p;
     }
     if (mark != '$') {
-        return broken(x, "expected '$', got '%c'", mark ? mark : ' ');
+        char why[] = "expected '$', got ' '";
+        why[sizeof why - 3] = mark ? mark : ' ';
+        return broken(x, why);
     }
     if (n < 0 || x->at > most || (unsigned long long)n > most - x->at) {
-        return broken(x, "invalid bulk length", 0);
+        return broken(x, "invalid bulk length");
     }
     x->length = (size_t)n;
     return WHOLE;
@@ -180,7 +180,7 @@ static enum parsed read_array(server_session *x, bytes in) {
         long long n;
         p = read_head(x, in, "too big mbulk count string", &mark, &n);
         if (p == WHOLE && n > (long long)SERVER_WORDS_MAX) {
-            return broken(x, "invalid multibulk length", 0);
+            return broken(x, "invalid multibulk length");
         }
         x->left = p == WHOLE && n > 0 ? (size_t)n : 0;
     }
@@ -216,7 +216,7 @@ static enum parsed read_line(server_session *x, bytes in) {
         }
         to += len;
     }
-    return more < 0 ? broken(x, "unbalanced quotes in request", 0) : WHOLE;
+    return more < 0 ? broken(x, "unbalanced quotes in request") : WHOLE;
 }
 
 static void forget_command(server_session *x) {
