@@ -452,7 +452,7 @@ build/proof/%/mutants: $$(foreach m,$$(call mutants,$$*),build/gcc/grade/run/$$*
 	@$(call prove,mutants) $(filter build/gcc/%,$^)
 
 # Lesson 8's tests and tools of Redis at our server; input from the fuzzer.
-build/proof/15c-server/lesson-8: build/gcc/fast/cache-server/solution build/gcc/check/run/08-redis/solution tests/15c-server/lesson-8.tsv tests/tools/prove.sh
+build/proof/15c-server/lesson-8: build/gcc/fast/cache-server/solution build/gcc/check/run/08-redis/solution tests/15c-server/beyond.tsv tests/tools/prove.sh
 	@mkdir -p $(@D)
 	@$(tools)/prove.sh lesson_8 $@ 15c-server $(wordlist 1,3,$^)
 build/proof/15c-server/program: build/gcc/fast/cache-server/solution tests/tools/prove.sh

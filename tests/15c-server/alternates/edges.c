@@ -124,7 +124,7 @@ static enum parsed find_end(server_session *x, bytes in, char end,
  * *n: LLONG_MAX, more than any bound, if it is no number. */
 static enum parsed read_head(server_session *x, bytes in, const char *too_big,
                              char *mark, long long *n) {
-    size_t len;
+    size_t len = 0;
     const char *line = (const char *)in.data + x->at;
     enum parsed p = find_end(x, in, '\r', too_big, &len);
     if (p != WHOLE) {
