@@ -15,8 +15,9 @@ if [ $status = 0 ]; then
         / cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") cov = $(i + 1) }
         END { printf "%d inputs, %d places of the code reached: " \
             "nothing found\n", runs, cov }' "$out/log"
-else
-    grep -v '^#' "$out/log" | tail -n 40
+elif ! grep 'not written yet' "$out/log"; then
+    sed '/^Shadow bytes/,/ABORTING/d' "$out/log" | tail -n 40 |
+        grep -v -e '^#' -e '^INFO' -e '^stat::' -e '^    #.*(/' -e libc_start
     echo "The input is in $out/; $program FILE runs it again."
 fi
 exit $status
