@@ -241,6 +241,7 @@ GLIB = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags glib-2.0))
 $B/fast/plots/%.o: plots/%.c | build/packages/bench
 	@mkdir -p $(@D)
 	$Q$(call cc,$(CC),fast) $(GLIB)
+$B/fast/plots/15c-server.o: | build/packages/memcached
 # A peer in C++; nothing of the workbook's own is.
 $B/fast/plots/%.o: plots/%.cc | build/packages/absl
 	@mkdir -p $(@D)
@@ -288,7 +289,7 @@ build/clang/fuzz/run/%: $$(call code-objects,build/clang/fuzz,$$(call run-lesson
 
 # -- packages: each stamp says that what its users need was found ---------------
 # Named here, so that make takes them for ordinary files in pattern rules.
-$(addprefix build/packages/,tests bench absl plot proof grade book pictures):
+$(addprefix build/packages/,tests bench absl memcached plot proof grade book pictures):
 build/packages/%: tests/tools/packages.tsv
 	@sh tests/tools/setup.sh $@ $(subst +, ,$*)
 
