@@ -86,8 +86,7 @@ static const char *const command_lines[] = {
     "GET a",
     "SET a \"%s%n\"",
     "GET a",
-    "SET long "
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "SET long aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     "GET long",
     "STRLEN long",
     "STRLEN absent",
