@@ -425,10 +425,10 @@ test-%: $$(call proofs-of,$$(lesson)) .force ## the same for one lesson
 	$(check-lesson)
 	@$(tools)/summary.sh $(filter build/proof/%,$^)
 
-# build/proof/LESSON/WHICH.COMPILER.HOW runs WHICH as built by COMPILER in HOW.
 # Tests that wait, for servers or for threads that they stop, leave room for
 # more of them at once.
 jobs = $(if $(fixtures-$1)$(watched-$1),6,2)
+# build/proof/LESSON/WHICH.COMPILER.HOW runs WHICH as built by COMPILER in HOW.
 prove = TEST_JOBS=$(call jobs,$(call run-lesson,$*)) $(tools)/prove.sh $1 $@ $(call run-lesson,$*)
 # HOW@NAME does it with DB=NAME.
 how-mode = $(or $(filter-out valgrind helgrind,$(firstword $(subst @, ,$1))),plain)
