@@ -92,9 +92,10 @@ async function judge(tab, page, theme) {
 async function visit(tab, page) {
     tab.page_now = page;
     await tab.goto(address(page));
-    await tab.evaluate(() => document.querySelectorAll("details").forEach(
-        (d) => { d.open = true; }));
-    await tab.waitForTimeout(20); // for what follows the opening
+    await tab.evaluate(() => {
+        document.querySelectorAll("details").forEach((d) => { d.open = true; });
+        dispatchEvent(new Event("resize")); // what depends on the room, now
+    });
     const seen = await tab.evaluate(look_around);
     must("each picture is there", seen.broken.map((src) => `${page}: ${src}`));
     must("each picture is described", seen.silent.map((src) => `${page}: ${src}`));
@@ -169,7 +170,8 @@ async function try_pages(tab) {
     await tab.waitForURL(address(lessons[1]));
     must(turned, []);
     await tab.evaluate(() => document.querySelector("#questions").scrollIntoView());
-    await tab.waitForTimeout(200);
+    await tab.waitForFunction(() => document.querySelector(".here [aria-current]").hash ===
+        "#questions", null, { timeout: 10000 }).catch(() => {}); // it is judged below
     const followed = await tab.$eval(".here [aria-current]", (a) => a.hash);
     must("the contents list follows", followed === "#questions" ? [] :
         [`at #questions it shows ${followed}`]);
@@ -230,6 +232,7 @@ async function main() {
     const browser = await chromium.launch({ executablePath: process.env.CHROMIUM });
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 },
         permissions: ["clipboard-read", "clipboard-write"] });
+    context.setDefaultTimeout(60000); // beside other proofs all takes longer
     for (const page of pages) {
         must("each link leads somewhere", dead_links(page));
         must("a page weighs at most 300 KB",
