@@ -95,8 +95,9 @@ int main(void) {
     pthread_t thread;
     must(server_create(NULL, &s) == STATUS_OK, "server_create");
     must(server_listen(s, "127.0.0.1:0") == STATUS_OK, "server_listen");
+    int port = server_port(s);
     must(pthread_create(&thread, NULL, run, s) == 0, "pthread_create");
-    int a = dial(server_port(s)), b = dial(server_port(s));
+    int a = dial(port), b = dial(port);
     talk(a, b);
     close(a);
     close(b);

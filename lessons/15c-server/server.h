@@ -155,7 +155,8 @@ status server_listen(server *s, const char *address);
  * line for people, empty when none did. Lent until the next call of them. */
 const char *server_error(const server *s);
 
-/* The port of the last address that has one; 0: there is none. */
+/* The port of the last address that has one; 0: there is none. Not while the
+ * server runs. */
 int server_port(const server *s);
 
 /* Serves clients, in this thread and in those of the other loops, until

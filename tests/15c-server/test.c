@@ -988,8 +988,9 @@ static void want_hung_up(int fd, const char *last, const char *did) {
 TEST(clients_of_all_sockets_are_served, "P3", "15c.5") {
     struct running r = ready((server_options){0});
     listen_at(r.s, "127.0.0.1:0");
+    int port = server_port(r.s);
     start(&r);
-    int a = dial(r.path), b = dial_port("127.0.0.1", server_port(r.s));
+    int a = dial(r.path), b = dial_port("127.0.0.1", port);
     want_true(b >= 0, "listen at 127.0.0.1:0, connect to server_port",
               "it is the port that the system has chosen");
     want_reply(a, "SET a 1\r\nGET a\r\nPING\r\n", "+OK\r\n$1\r\n1\r\n+PONG\r\n",
@@ -1095,8 +1096,8 @@ TEST(who_sends_no_more_still_gets_all_answers, "P7", "15c.5") {
 TEST(without_a_host_it_is_this_machine_alone, "P14", "15c.5") {
     struct running r = ready((server_options){0});
     listen_at(r.s, "0");
-    start(&r);
     int port = server_port(r.s);
+    start(&r);
     int fd = dial_port("127.0.0.1", port), far = dial_port("127.0.0.2", port);
     want_true(fd >= 0, "listen at \"0\", connect to 127.0.0.1", "loopback");
     want_true(far < 0, "listen at \"0\", connect to 127.0.0.2",
