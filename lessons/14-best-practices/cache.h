@@ -174,10 +174,11 @@ typedef struct cache_stats {
     uint64_t stale;       /* those among them that an old value was given */
     uint64_t loads;       /* loaders called, */
     uint64_t refreshes;   /* those among them that came early, */
-    uint64_t failures;    /* and those that brought no value */
+    uint64_t failures;    /* and those that brought no value, a MISS too */
     uint64_t joins;       /* misses that found a load running and waited */
     uint64_t evictions;   /* entries given up for a new one */
-    uint64_t expirations; /* entries met when their time was over */
+    uint64_t expirations; /* entries met when their time and stale_ms were
+                             over: each is dropped then */
     uint64_t refusals;    /* values and keys too large to be held */
     uint64_t entries;     /* entries held, those too that nobody has met since
                              their time was over */

@@ -887,15 +887,38 @@ TEST(a_clock_that_steps_back_costs_nothing, "P7", "14.5") {
     cache_destroy(c);
 }
 
-/* A clock that stays inside, with the lock of its shard held. */
+TEST(a_look_at_the_time_left_keeps_nothing_alive, "P6", "14.5") {
+    cache *c = create(1 << 16, 1);
+    int64_t remaining;
+    set(c, "x", "v");
+    size_t sets = 5000, asked = 0;
+    while (asked < sets && cache_remaining_ms(c, bytes_of("x"), &remaining)) {
+        set(c, text("new-%zu", asked++), "value");
+    }
+    want_true(asked < sets,
+              text("budget 64 KiB: set x, then %zu others, ask for the time "
+                   "left of x before each; x is gone",
+                   sets),
+              "cache_remaining_ms is no get: it does not mark the entry");
+    cache_destroy(c);
+}
+
+/* A clock that stays inside, with the lock of its shard held; but only in one
+ * thread, as a set without a ttl may look at the clock, too. */
+static _Thread_local bool stays;
+
 static int64_t held_clock(void *context) {
     bytes none;
-    from_source(context, bytes_of("clock"), &none);
+    if (stays) {
+        from_source(context, bytes_of("clock"), &none);
+    }
     return 1000;
 }
 
 static void set_for_a_while(cache *c) {
+    stays = true;
     cache_set_for(c, bytes_of("x"), bytes_of("v"), 100);
+    stays = false;
 }
 
 TEST(a_shard_in_use_holds_up_no_other, "P2", "14.5") {
@@ -1460,6 +1483,22 @@ TEST(what_comes_during_a_load_wins, "P11", "14.7") {
     }
 }
 
+TEST(a_refused_set_leaves_the_load_alone, "P4", "14.7") {
+    const char *did = "while a loader of x is busy, set x to too much";
+    cache *c = create(1 << 16, 1);
+    source *s = source_of(0, "loaded");
+    s->held = true;
+    call *loader = begin_load(0, c, "x", s, 0);
+    be_inside(s, did);
+    want_status(cache_set(c, bytes_of("x"), long_bytes(1 << 14, 1)),
+                STATUS_TOO_LARGE, did, "it does not fit");
+    let_go(s);
+    end(loader, did, LEFT_LOCKED);
+    want_text(get(c, "x"), "loaded", text("%s, let the load end, get x", did),
+              "a set that is refused changes nothing: the load is kept");
+    cache_destroy(c);
+}
+
 static void try_to_load(void *context) {
     cache *c = context;
     cache_delete(c, bytes_of("x"));
@@ -1535,6 +1574,20 @@ TEST(the_old_value_stands_in_within_its_bound, "P12", "14.8") {
     the_time += 100;
     want_loaded(load(c, "z", source_of(0, "new")), STATUS_OK, "new",
                 "set z; after its time load it", "a good load is fresh");
+    cache_destroy(c);
+}
+
+TEST(a_deleted_old_value_was_not_there, "P12", "14.8") {
+    cache *c = create_stale();
+    set(c, "x", "old");
+    the_time += 100;
+    want_false(cache_delete(c, bytes_of("x")),
+               "ttl 100, stale 50: set x, delete it at 100",
+               "delete says whether the key was there, and fresh");
+    want_status(load(c, "x", failing(0, STATUS_BACKEND))->status,
+                STATUS_BACKEND,
+                "ttl 100, stale 50: set x, delete it at 100, load in vain",
+                "what was deleted does not stand in");
     cache_destroy(c);
 }
 
@@ -1726,6 +1779,25 @@ TEST(the_log_is_told_what_happens, "P14", "14.10") {
               "nothing below the level is told");
 }
 
+static void measure_key(void *context, cache_level level, const char *event,
+                        bytes key, const char *reason) {
+    (void)level, (void)event, (void)reason;
+    *(size_t *)context = key.len;
+}
+
+TEST(the_log_is_told_no_key_longer_than_the_longest, "P14", "14.10") {
+    size_t told = 0;
+    cache_options o = plain();
+    o.log = measure_key;
+    o.log_context = &told;
+    cache *c = create_with(1 << 16, 1, o);
+    cache_set(c, long_bytes(CACHE_KEY_MAX + 1, 1), bytes_of("v"));
+    want_int(told, CACHE_KEY_MAX,
+             "set a key of 64 KiB and a byte, read the log: the key's bytes",
+             "of a key that is too long the log has the first CACHE_KEY_MAX");
+    cache_destroy(c);
+}
+
 TEST(the_log_is_told_of_each_eviction, "P14", "14.10") {
     static size_t told;
     cache_options o = plain();
@@ -1772,6 +1844,7 @@ TEST(a_json_text_has_one_key, "P15", "14.11") {
         {"{\"a\":[{\"b\":100e-2}]}", "{\"a\":[{\"b\":1}]}"},
         {"[0.5, 5e-1, 0.50]", "[0.5,0.5,0.5]"},
         {"1152921504606846976.0", "1152921504606846976"},
+        {"9223372036854775808.0", "9.2233720368547758e18"},
         {"9007199254740993", "9007199254740993"},
         {"-9223372036854775808", "-9223372036854775808"},
         {"\"\\u0041\\u00e9\\/\"", "\"A\xc3\xa9/\""},
@@ -1837,7 +1910,7 @@ TEST(what_is_not_json_is_refused, "P15", "14.11") {
 
 static const call *call_add(cache *c, const char *arguments, source *s) {
     static call asked;
-    asked = (call){.cache = c};
+    asked = (call){.cache = c, .len = 77};
     asked.status =
         cache_with_json(c, bytes_of("add"), bytes_of(arguments), from_source, s,
                         0, asked.got, sizeof asked.got, &asked.len);
