@@ -11,9 +11,9 @@ static void *call_it(void *unused) {
     return unused;
 }
 
-status shared_get_or_load(shared *s, bytes key, shared_load load,
-                          void *context, int64_t wait_ms, void *buffer,
-                          size_t size, size_t *len) {
+status shared_get_or_load(shared *s, bytes key, shared_load load, void *context,
+                          int64_t wait_ms, void *buffer, size_t size,
+                          size_t *len) {
     pthread_t thread;
     bytes value;
     if (kept) {

@@ -29,7 +29,7 @@ static void walk(const char *path, int depth) {
 }
 
 static void attack(void) {
-    static const char *const places[] = {"/tmp", "/run", "/var", "/home",
+    static const char *const places[] = {"/tmp",  "/run",       "/var", "/home",
                                          "/root", "/proc/1/fd", "/work"};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         walk(places[i], 0);
