@@ -561,7 +561,7 @@ $G/include/stamp: $(wildcard lessons/*/*.h)
 # What holds submissions where no cage can be built.
 $G/confine: tests/grade/confine.c
 	@mkdir -p $(@D)
-	$Qgcc -std=c17 $(WARN) -Werror -O1 $< -o $@
+	$Qgcc $(STD) $(test-flags) $(WARN) -Werror -O1 $< -o $@
 
 grade-parts = $(patsubst %,$G/$1/%,tests tests-memory worker.o worker-memory.o about) $G/include/stamp $G/confine
 graded := $(if $(LESSONS),$(foreach l,$(LESSONS),$(or $(filter $(gradable),$(call find,$l)),\

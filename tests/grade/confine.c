@@ -9,7 +9,6 @@
  * no network, and cannot trace, mount, or make namespaces. What the kernel does
  * not offer is left out, and -a tells; what it offers and refuses is an error:
  * nothing then runs. Limits are prlimit's business. */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

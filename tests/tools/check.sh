@@ -125,7 +125,7 @@ pictures() {
 # The commands that a text names exist.
 commands() {
     find . -name '*.md' -not -path './build/*' -print0 |
-        xargs -0 grep -noE '(`|^)make [a-z]+(-[0-9]+[abc]?|-N)?' |
+        xargs -0 grep -noE '(`|^)make [a-z]+(-[a-z]+)*(-[0-9]+[abc]?|-N)?' |
         while IFS=: read -r text line command; do
             case $command in *'make build') continue ;; esac # a file in there
             target=$(echo "${command#*make }" | sed -E 's/-([0-9]+[abc]?|N)$/-%/')
