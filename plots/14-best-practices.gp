@@ -1,6 +1,6 @@
 # Lesson 14: hits and bytes over time, while other keys become popular.
 name = '14-best-practices'
-high = 520
+high = 560
 load 'plots/style.gp'
 
 set xrange [0:200]
@@ -14,8 +14,8 @@ if (in_text) {
     eval hits
 } else {
     set multiplot layout 2,1 title 'The hits follow the hot set; the memory '. \
-        'does not move' font title_font margins 0.11,0.97,0.12,0.90 \
-        spacing 0.1,0.09
+        'does not move' font title_font margins 0.13,0.97,0.15,0.89 \
+        spacing 0.1,0.10
     set arrow 1 from 100, graph 0 to 100, graph 1 nohead lc rgb '#888888' dt 2
     set label 1 'other keys become popular' at 101.5, graph 0.12 \
         textcolor rgb '#555555'
