@@ -267,8 +267,8 @@ status cache_get_or_load(cache *c, bytes key, cache_load load, void *context,
                          size_t *len);
 
 /* Writes the one key that stands for a JSON text: members sorted by the bytes
- * of their names, no blanks, whole numbers without point or exponent, others
- * with 17 digits, escapes only where they must be.
+ * of their names, no blanks, whole numbers of 64 bits without point and
+ * exponent, others with 17 digits, escapes only where they must be.
  * json: any JSON value, also a number or a text alone.
  * buffer, size, len: as cache_get.
  * Returns: STATUS_OK; STATUS_TOO_LARGE: the key has more than `size` bytes,
