@@ -16,8 +16,8 @@ if (in_text) {
     plot for [label in names] rows(label, 'get') @spread \
         lt linetype_of(label) title label
 } else {
-    set multiplot layout 1,2 title 'The more travels together, the more '. \
-        'counts what a server does itself' font title_font \
+    set multiplot layout 1,2 title 'A server that writes all answers of '. \
+        'a batch at once gains most by batches' font title_font \
         margins 0.095,0.985,0.20,0.83 spacing 0.09,0.1
     set yrange [0:*]
     set title 'thousand gets per second' font panel_font offset 0,-0.6
