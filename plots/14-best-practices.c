@@ -55,9 +55,10 @@ static implementation load(char *argument) {
     return i;
 }
 
-static cache *create(const implementation *i, size_t budget) {
+static cache *create(const implementation *i, size_t budget, bool one_thread) {
     cache *c;
-    cache_options o = {.entry_bytes = ENTRY_LEN, .seed = SEED};
+    cache_options o = {
+        .entry_bytes = ENTRY_LEN, .seed = SEED, .one_thread = one_thread};
     if (i->create(budget, SHARDS, &o, &c) != STATUS_OK) {
         measure_die("%s: cache_create failed", i->label);
     }
@@ -88,7 +89,7 @@ static void shifting_load(bench_report *out, const implementation *i,
     bench_key *keys = random_keys(KNOWN, &state);
     bench_zipf *z = measure_zipf(KNOWN, ZIPF_PERCENT);
     static char value[MIXED_MAX];
-    cache *c = create(i, 1 << 20);
+    cache *c = create(i, 1 << 20, true);
     uint64_t hits = 0;
     for (size_t r = 1; r <= requests * WINDOWS; r++) {
         size_t rank = bench_zipf_next(z, &state);
@@ -147,6 +148,7 @@ typedef struct node {
 typedef struct table {
     const implementation *impl;
     style style;
+    bool one_thread;
     cache *cache;
     GHashTable *glib;
     node *uthash;
@@ -169,7 +171,7 @@ static size_t budget_for(size_t n) {
 
 static void table_open(table *t, size_t n) {
     switch (t->style) {
-    case CACHE: t->cache = create(t->impl, budget_for(n)); break;
+    case CACHE: t->cache = create(t->impl, budget_for(n), t->one_thread); break;
     case GLIB:
         t->glib = g_hash_table_new_full(glib_hash, glib_equal, free, free);
         break;
@@ -295,18 +297,30 @@ static double get_all(contest *c, table *t) {
     return ns;
 }
 
+static void time_calls(contest *c, table *t, bench_report *r, const char *label,
+                       const char *const names[3]) {
+    table_open(t, c->n);
+    measure_add(r, label, names[0], c->n, set_all(c, t));
+    measure_add(r, label, names[1], c->n, get_all(c, t));
+    measure_add(r, label, names[2], c->n, set_all(c, t));
+    table_close(t);
+    measure_tidy_memory();
+}
+
 static status take_turn(void *context, size_t contender, bench_report *r) {
     contest *c = context;
     bool is_peer = contender >= c->count;
     table t = {.impl = &c->impls[is_peer ? 0 : contender],
                .style = is_peer ? contender - c->count + 1 : CACHE};
     const char *label = is_peer ? style_names[t.style] : t.impl->label;
-    table_open(&t, c->n);
-    measure_add(r, label, "insert", c->n, set_all(c, &t));
-    measure_add(r, label, "hit", c->n, get_all(c, &t));
-    measure_add(r, label, "update", c->n, set_all(c, &t));
-    table_close(&t);
-    measure_tidy_memory();
+    t.one_thread = true;
+    time_calls(c, &t, r, label, (const char *[]){"insert", "hit", "update"});
+    if (!is_peer) {
+        t.one_thread = false;
+        time_calls(
+            c, &t, r, label,
+            (const char *[]){"locked-insert", "locked-hit", "locked-update"});
+    }
     return STATUS_OK;
 }
 

@@ -37,7 +37,8 @@
  *      that does not fit into the buffer is not cut: the call says how long.
  * [P2] Any thread may make any call but destroy at any time; a value read is
  *      always one that was set, whole. What happens in one shard does not hold
- *      up another, and no way out of a call leaves a lock locked.
+ *      up another, and no way out of a call leaves a lock locked. A cache for
+ *      one thread takes no lock at all.
  * [P3] The cache holds no more than budget_bytes, all counted: entries, index,
  *      locks, counters, free room. Besides that there are what malloc needs
  *      for a block (CACHE_BEYOND_BYTES), and while loads run, their values.
@@ -166,6 +167,7 @@ typedef struct cache_options {
     cache_log log;          /* NULL: nobody listens */
     void *log_context;
     cache_level log_level; /* the least that the hook is told */
+    bool one_thread;       /* only one thread ever calls: no lock is taken */
 } cache_options;
 
 typedef struct cache_stats {

@@ -577,6 +577,32 @@ TEST(every_way_out_leaves_the_lock_open, "P2", "14.2") {
     cache_destroy(c);
 }
 
+static bool count_unlocks(void *context, moment m) {
+    int *unlocks = context;
+    *unlocks += m == MOMENT_UNLOCKED;
+    return false;
+}
+
+TEST(who_is_alone_takes_no_lock, "P2", "14.2") {
+    cache_options o = plain();
+    o.one_thread = true;
+    cache *c = create_with(1 << 16, 4, o);
+    char got[8];
+    size_t len = 0;
+    int unlocks = 0;
+    moments_watch(count_unlocks, &unlocks);
+    status was_set = cache_set(c, bytes_of("x"), bytes_of("v"));
+    status was_got = cache_get(c, bytes_of("x"), got, sizeof got, &len);
+    moments_watch(NULL, NULL);
+    want_status(was_set, STATUS_OK, "one_thread, set x", "as with threads");
+    want_status(was_got, STATUS_OK, "one_thread, set x, get x",
+                "as with threads");
+    want_int(unlocks, 0, "one_thread, set x, get x: locks that were opened",
+             "who says that he is alone pays for no lock: look at one_thread "
+             "before each lock and each unlock");
+    cache_destroy(c);
+}
+
 /* --- 14.3: the budget -------------------------------------------------------
  */
 

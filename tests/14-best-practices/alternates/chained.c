@@ -85,16 +85,24 @@ static uint64_t hash_of(const cache *c, bytes key) {
     return XXH3_64bits_withSeed(key.data, key.len, c->options.seed);
 }
 
+static void hold(struct shard *s) {
+    if (!s->of->options.one_thread) {
+        pthread_mutex_lock(&s->lock);
+    }
+}
+
 /* Chooses the shard by the hash's upper half, and locks it. Meanwhile the
  * processor fetches the line of the index that is needed next. */
 static struct shard *enter(const cache *c, uint64_t hash) {
     struct shard *s = &c->shards[(hash >> 32) * c->count >> 32];
-    pthread_mutex_lock(&s->lock);
+    hold(s);
     return s;
 }
 
 static void leave(struct shard *s) {
-    pthread_mutex_unlock(&s->lock);
+    if (!s->of->options.one_thread) {
+        pthread_mutex_unlock(&s->lock);
+    }
 }
 
 /* A place is counted in units from 1. */
@@ -402,7 +410,7 @@ static void fly(struct shard *s, uint64_t hash, flight *f, cache_load load,
     uint64_t begun = now_of(s);
     leave(s);
     load_into(f, load, context);
-    pthread_mutex_lock(&s->lock);
+    hold(s);
     if (f->status != STATUS_OK) {
         s->stats.failures++;
     }
@@ -778,7 +786,7 @@ cache_stats cache_statistics(cache *c) {
     cache_stats sum = {.held_bytes = c->held};
     for (size_t i = 0; i < c->count; i++) {
         struct shard *s = &c->shards[i];
-        pthread_mutex_lock(&s->lock);
+        hold(s);
         s->stats.entries = s->count;
         for (size_t f = 0; f < METRICS_FIELDS; f++) {
             *metrics_value(&sum, f) += *metrics_value(&s->stats, f);
@@ -805,7 +813,7 @@ status cache_prometheus(cache *c, bytes name, void *buffer, size_t size,
 void cache_clear(cache *c) {
     for (size_t i = 0; i < c->count; i++) {
         struct shard *s = &c->shards[i];
-        pthread_mutex_lock(&s->lock);
+        hold(s);
         memset(s->buckets, 0, s->bucket_count * sizeof *s->buckets);
         s->count = s->head = s->tail = s->live = 0;
         s->wrapped = false;
