@@ -7,10 +7,12 @@
 #include "support/work.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static test *first_test;
@@ -30,8 +32,11 @@ test *test_first(void) {
     return first_test;
 }
 
+static pid_t test_process; /* of the test that runs */
+
 void test_run(test *t) {
     test_thread = pthread_self();
+    test_process = getpid();
     runner_begin(t->name);
     heap_begin();
     work_begin();
@@ -47,6 +52,13 @@ void test_run(test *t) {
             "got     %zu left; the first has %zu bytes, allocated at %s\n"
             "likely  something is made there that nothing frees",
             heap_live_blocks(), left.size, crash_line_of(left.caller));
+    }
+}
+
+void test_ends_us(void) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != test_process) { /* it died before the line above */
+        _exit(1);
     }
 }
 

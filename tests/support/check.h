@@ -103,6 +103,10 @@ uint64_t test_random(uint64_t *state);
  * `full` natively, `less` where every instruction costs more. */
 size_t test_scale(size_t full, size_t less);
 
+/* For a process that a test has forked: it will end with the test, however
+ * that ends, also if that was a moment ago. */
+void test_ends_us(void);
+
 /* A text made by printf, in one of eight buffers used in turn. */
 const char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,7 +67,7 @@ static const char *run(const model *m, const model_step *steps, size_t count) {
  * endless loops; not by the clock on the wall, which runs on while other
  * programs have the processor. That is for whoever waits without computing. */
 static void end_after_ms(int ms) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    test_ends_us();
     ms = (int)test_scale((size_t)ms, 60000);
     struct itimerval end = {.it_value = {ms / 1000, ms % 1000 * 1000}};
     setitimer(ITIMER_PROF, &end, NULL);
