@@ -26,7 +26,7 @@ if (in_text) {
         title (c == 1 ? word(rivals, i) : '')
 } else {
     set multiplot layout 1,2 title 'A log writes fast, and wastes little' \
-        font title_font margins 0.07,0.985,0.16,0.84 spacing 0.08,0.1
+        font title_font margins 0.085,0.985,0.16,0.84 spacing 0.08,0.1
     set style fill solid 0.75 border
     set title 'time per call' offset 0,-0.6 font panel_font
     set ylabel 'ns'
