@@ -15,6 +15,7 @@ mkdir -p "$dir"
     ls LICENSE .clang-format .gitignore .devcontainer/*
     find lessons plots tests/support -type f -not -name '*.mine' \
         -not -name '*.orig' -not -name '*.rej'
+    find tests/[01]* -maxdepth 1 -name '*.h'
     ls tests/*/test.c tests/*/stub.c tests/*/signatures.tsv \
         tests/*/transcript.txt tests/tools/* tests/book/*
 } | grep -v -e '^tests/faults/' -e '/prove.sh$' -e '/summary.sh$' \
