@@ -119,7 +119,8 @@ endif
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 ifneq ($(filter test test-% check signatures book book-pdf book-test,$(MAKECMDGOALS)),)
-MAKEFLAGS += -j$(shell nproc)
+# One more than there are processors: some tests wait for servers.
+MAKEFLAGS += -j$(shell expr $$(nproc) + 1)
 endif
 .DEFAULT_GOAL := dashboard
 .DELETE_ON_ERROR:
@@ -412,15 +413,17 @@ proof = build/proof/$1
 mutants = $(patsubst tests/$1/mutants/%.patch,%,$(wildcard tests/$1/mutants/*.patch))
 alternates = $(patsubst tests/$1/alternates/%.c,%,$(wildcard tests/$1/alternates/*.c))
 proofs-of = $(addprefix build/proof/$1/,\
-    solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
-    solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree mutants chart \
+    mutants solution.gcc.check solution.clang.check solution.gcc.asan solution.clang.asan \
+    solution.gcc.valgrind repeat stub.gcc.check stub.clang.check demo agree chart \
     $(if $(filter $(gradable),$1),grade) $(if $(fixtures-$1),killed) $(proofs-$1) \
     $(if $(filter $(threaded),$1),solution.gcc.tsan) \
     $(if $(filter $(filter-out $(uses-epoll),$(threaded)),$1),solution.gcc.helgrind) \
     $(foreach d,$(databases-$1),$(patsubst %,solution.%@$d,gcc.check clang.check gcc.asan)) \
     $(foreach a,$(call alternates,$1),alternates/$a.gcc.check alternates/$a.gcc.asan))
-proofs := $(foreach l,$(present),$(call proofs-of,$l)) \
-    $(addprefix build/proof/,faults leftovers missing attacks reduced intake resume services book)
+# The longest first, so that no processor waits for them at the end.
+backwards = $(if $1,$(lastword $1) $(call backwards,$(wordlist 2,$(words $1),x $1)))
+proofs := $(addprefix build/proof/,attacks reduced intake resume services book faults leftovers missing) \
+    $(foreach l,$(call backwards,$(present)),$(call proofs-of,$l))
 
 test: $(proofs) ## prove the course: solutions pass, stubs fail, misconceptions are caught
 	@$(tools)/summary.sh $^
