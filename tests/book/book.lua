@@ -220,12 +220,15 @@ local function is_term(inlines, i)
         not text:find('[.?!:]$')
 end
 
+-- In bold, what leads into a paragraph is a sentence, too, and so is [P1].
 local function ends_sentence(inline)
-    return inline.t == 'Str' and inline.text:find('[.?!]["\')]*$')
+    local text = inline.t == 'Str' and inline.text or
+        inline.t == 'Strong' and utils.stringify(inline) or ''
+    return text:find('[.?!]["\')]*$') or text:find('^%[P%d+%]$')
 end
 
 -- Such a beginning means what was said before it.
-local back_words = { That = true, This = true, It = true, So = true }
+local back_words = { That = true, This = true, It = true, So = true, Such = true }
 
 -- The sentence around the i-th of the inlines, as HTML.
 local function sentence(inlines, i)
