@@ -55,6 +55,8 @@ function look_around() {
         silent: every("img").filter((img) => img.alt.trim().length < 20)
             .map((img) => img.getAttribute("src")),
         wide: document.scrollingElement.scrollWidth - innerWidth,
+        cut: every("pre, .table").filter((block) => block.scrollWidth > block.clientWidth + 1)
+            .map((block) => block.textContent.trim().slice(0, 30)),
     };
 }
 
@@ -99,6 +101,11 @@ async function visit(tab, page) {
     const seen = await tab.evaluate(look_around);
     must("each picture is there", seen.broken.map((src) => `${page}: ${src}`));
     must("each picture is described", seen.silent.map((src) => `${page}: ${src}`));
+    if (!page.includes("_")) {
+        await tab.setViewportSize({ width: 1280, height: 900 });
+        const { cut } = await tab.evaluate(look_around);
+        must("a desk shows code and tables whole", cut.map((block) => `${page}: ${block}`));
+    }
     await tab.evaluate(axe);
     await judge(tab, page, "light");
     await judge(tab, page, "dark");
