@@ -48,7 +48,6 @@ static const char *const command_lines[] = {
     "GE a",
     "\"\"",
     "\"\" a",
-    "\"GET\\x00\" a",
     "foo \"a\\r\\nb\"",
     "\"foo\\r\\nbar\" \"c\\x00d\" e",
     "foo "
@@ -130,6 +129,8 @@ static const char *const command_lines[] = {
     "SET t 1 EX 100",
     "TTL t",
     "SET t 1 PX 100000",
+    "TTL t",
+    "SET t 1 PX 100999",
     "TTL t",
     "SET t 2",
     "TTL t",
