@@ -2,7 +2,7 @@
 name = '09-invalidation-speed'
 load 'plots/style.gp'
 
-set title 'A versioned hit makes one more trip to memory than the dict below'
+set title 'A versioned hit makes as many trips to memory as one of a bare dict'
 set xlabel 'keys held'
 set ylabel 'ns per hit'
 set logscale x

@@ -1,9 +1,10 @@
-/* versioned: a dict of entries, generations for tags, and a line to Redis. */
+/* versioned: a table of entries, generations for tags, and a line to Redis. */
 #include "versioned.h"
 
 #include "bus.h"
 #include "common/todo.h"
 #include "dict.h"
+#include "table.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@ struct mark {
 };
 
 struct entry {
+    struct table_item item; /* the key lies behind the entry */
     void *value;
     uint64_t version;
     uint64_t epoch;
@@ -39,7 +41,7 @@ struct subscriber {
 };
 
 struct versioned {
-    dict *entries;  /* key to struct entry */
+    table entries;  /* key to struct entry */
     dict *tags;     /* name to struct tag */
     uint64_t epoch; /* counts the times when all was forgotten */
     bus *bus;       /* NULL: this process alone */
@@ -56,7 +58,7 @@ struct versioned {
 
 status versioned_create(void (*destroy_value)(void *value), uint64_t seed,
                         versioned **out) {
-    TODO("9.1: make the cache with its two dicts");
+    TODO("9.1: make the cache, its table and its dict");
 }
 
 status versioned_set(versioned *v, bytes key, void *value, uint64_t version) {

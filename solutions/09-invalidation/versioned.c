@@ -1,8 +1,9 @@
-/* versioned: a dict of entries, generations for tags, and a line to Redis. */
+/* versioned: a table of entries, generations for tags, and a line to Redis. */
 #include "versioned.h"
 
 #include "bus.h"
 #include "dict.h"
+#include "table.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct mark {
 };
 
 struct entry {
+    struct table_item item; /* the key lies behind the entry */
     void *value;
     uint64_t version;
     uint64_t epoch;
@@ -38,7 +40,7 @@ struct subscriber {
 };
 
 struct versioned {
-    dict *entries;  /* key to struct entry */
+    table entries;  /* key to struct entry */
     dict *tags;     /* name to struct tag */
     uint64_t epoch; /* counts the times when all was forgotten */
     bus *bus;       /* NULL: this process alone */
@@ -83,9 +85,9 @@ static void end_entry(versioned *v, struct entry *e) {
 }
 
 static void drop(versioned *v, bytes key) {
-    void *found;
-    if (dict_take(v->entries, key, &found)) {
-        end_entry(v, found);
+    struct entry *e = table_take(&v->entries, key);
+    if (e) {
+        end_entry(v, e);
     }
 }
 
@@ -101,24 +103,22 @@ static bool is_hidden(const versioned *v, const struct entry *e) {
 /* Returns: the entry of the key, NULL without one. One that is hidden has been
  * met now, and goes. */
 static struct entry *find(versioned *v, bytes key) {
-    void *found;
-    if (!dict_get(v->entries, key, &found)) {
-        return NULL;
-    }
-    if (is_hidden(v, found)) {
+    struct entry *e = table_get(&v->entries, key);
+    if (e && is_hidden(v, e)) {
         drop(v, key);
         return NULL;
     }
-    return found;
+    return e;
 }
 
-static status insert(versioned *v, bytes key, struct entry entry) {
-    struct entry *e = malloc(sizeof *e);
-    if (!e || dict_set(v->entries, key, e) != STATUS_OK) {
-        free(e);
+static status insert(versioned *v, bytes key, void *value, uint64_t version) {
+    struct entry *e = table_add(&v->entries, key);
+    if (!e) {
         return STATUS_NO_MEMORY;
     }
-    *e = entry;
+    e->value = value;
+    e->version = version;
+    e->epoch = v->epoch;
     return STATUS_OK;
 }
 
@@ -245,9 +245,8 @@ status versioned_create(void (*destroy_value)(void *value), uint64_t seed,
     if (!v) {
         return STATUS_NO_MEMORY;
     }
-    v->entries = dict_create(NULL, seed);
     v->tags = dict_create(NULL, seed);
-    if (!v->entries || !v->tags) {
+    if (!table_init(&v->entries, sizeof(struct entry), seed) || !v->tags) {
         versioned_destroy(v);
         return STATUS_NO_MEMORY;
     }
@@ -264,7 +263,7 @@ status versioned_set(versioned *v, bytes key, void *value, uint64_t version) {
     }
     struct entry *e = find(v, key);
     if (!e) {
-        return insert(v, key, (struct entry){value, version, v->epoch, NULL});
+        return insert(v, key, value, version);
     }
     if (version < e->version) {
         return STATUS_STALE;
@@ -300,7 +299,7 @@ status versioned_invalidate(versioned *v, bytes key) {
 }
 
 size_t versioned_count(const versioned *v) {
-    return dict_count(v->entries);
+    return v->entries.count;
 }
 
 status versioned_subscribe(versioned *v,
@@ -386,16 +385,15 @@ status versioned_poll(versioned *v) {
 }
 
 void versioned_destroy(versioned *v) {
-    size_t cursor = 0;
-    bytes key;
-    void *entry;
+    size_t from = 0;
+    struct entry *e;
     if (!v) {
         return;
     }
-    while (v->entries && dict_next(v->entries, &cursor, &key, &entry)) {
-        end_entry(v, entry);
+    while ((e = table_take_any(&v->entries, &from))) {
+        end_entry(v, e);
     }
-    dict_destroy(v->entries);
+    table_clear(&v->entries);
     dict_destroy(v->tags);
     bus_destroy(v->bus);
     free(v->subscribers);

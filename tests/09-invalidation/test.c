@@ -350,7 +350,7 @@ TEST(without_memory_set_says_so_and_changes_nothing, "P9", "9.2") {
                   n, status_name(s));
         want_int(versioned_count(v), done + 1, "the same; count",
                  "a set that failed must leave nothing behind, and one that "
-                 "said ok must hold: look at what malloc and dict_set gave");
+                 "said ok must hold: look at what table_add gave");
         want_int(cells[1 + done], 0,
                  "the same; was the value that failed destroyed?",
                  "a value that was not taken is still the caller's");
