@@ -118,7 +118,7 @@ CC := gcc
 endif
 SHELL := /bin/sh
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-ifneq ($(filter test test-% check signatures book book-pdf book-test,$(MAKECMDGOALS)),)
+ifneq ($(filter test test-% check signatures signatures-% book book-pdf book-test,$(MAKECMDGOALS)),)
 # One more than there are processors: some tests wait for servers.
 MAKEFLAGS += -j$(shell expr $$(nproc) + 1)
 endif
@@ -486,8 +486,10 @@ build/proof/%/killed: build/gcc/check/run/%/solution tests/tools/prove.sh
 	@mkdir -p $(@D)
 	@$(call prove,killed) $<
 
-signatures: $(foreach l,$(present),build/proof/$l/mutants) ## write down which tests each mutant fails
-	@$(foreach l,$(present),cp build/proof/$l/signatures.tsv tests/$l/signatures.tsv;)
+signatures: $(present:%=signatures-%) ## write down which tests each mutant fails
+signatures-%: $$(addsuffix /mutants,$$(addprefix build/proof/,$$(lesson))) ## the same for one lesson
+	$(check-lesson)
+	@cp build/proof/$(lesson)/signatures.tsv tests/$(lesson)/signatures.tsv
 
 measure-%: $$(bench-parts) .force ## measure anew for the charts in plots/; then make plots
 	$(check-lesson)
