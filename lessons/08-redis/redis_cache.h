@@ -41,7 +41,7 @@
  *      nothing was changed; after TIMEOUT and LOST nobody here knows.
  *      redis_cache_error says the same as a line for people.
  * [P6] No call waits longer than the timeout in all, also when the server sends
- *      a byte now and then.
+ *      a byte now and then. A signal that the program catches ends no call.
  * [P7] No command is ever sent twice, and no answer is ever taken for that of
  *      another command: after a failure of the connection, or a timeout, it is
  *      given up, and the next call makes a new one, once.
@@ -107,7 +107,8 @@ status redis_cache_connect(redis_cache *r);
 
 /* Why the last call failed: one line for people, which names the address or
  * repeats the words of Redis. Empty when the last call did not fail; to refuse
- * an argument is to fail. Lent until the next call. */
+ * an argument is to fail. After a call for many keys it is about the last key
+ * that failed, if one did. Lent until the next call. */
 const char *redis_cache_error(const redis_cache *r);
 
 /* Inserts, or replaces whatever the key holds, for ever.

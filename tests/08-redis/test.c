@@ -272,7 +272,6 @@ static void want_refused(const char *address, int timeout_ms,
 }
 
 TEST(what_is_no_address_is_refused, "P13", "8.1") {
-    struct sockaddr_un name;
     const char *bad[] = {"",         "redis",   "redis:",      ":6379",
                          "redis:0",  "redis:x", "redis:65536", "redis:6379x",
                          "redis:-1", "h:+1",    "h: 1"};
@@ -281,6 +280,10 @@ TEST(what_is_no_address_is_refused, "P13", "8.1") {
                      "without a '/' it must be host:port, and a port is a "
                      "number from 1 to 65535");
     }
+}
+
+TEST(what_create_cannot_use_is_refused, "P13", "8.1") {
+    struct sockaddr_un name;
     want_refused(NULL, patience_ms(), "an address is needed");
     want_refused(path_of(sizeof name.sun_path), patience_ms(),
                  "a longer path does not fit into a sockaddr_un: cut, it "
@@ -732,6 +735,25 @@ TEST(the_time_left_is_told_in_milliseconds, "P4", "8.5") {
     redis_stop(server);
 }
 
+static void say_zero(int listener, struct heard *h) {
+    struct ear e = pick_up(listener, h);
+    while (hear(&e, h)) {
+        say(&e, ":0\r\n");
+    }
+    close(e.socket);
+}
+
+TEST(a_key_in_its_last_millisecond_is_there, "P4", "8.5") {
+    struct peer p = peer_start(say_zero);
+    redis_cache *r = cache_at(p.address, patience_ms());
+    want_int(remaining(r, "a"), 0,
+             "ask how long a key still lives, answered :0",
+             "less than a millisecond is left, and that is not nothing: only "
+             "-2 says that the key is not there");
+    redis_cache_destroy(r);
+    peer_stop(&p);
+}
+
 TEST(without_a_time_a_key_stays_for_ever, "P4", "8.5") {
     redis *server = redis_start();
     redis_cache *r = cache_of(server);
@@ -890,6 +912,41 @@ TEST(a_server_that_drips_is_a_timeout_too, "P6", "8.6") {
     peer_stop(&p);
 }
 
+static atomic_int signals;
+
+static void count_signal(int number) {
+    (void)number;
+    signals++;
+}
+
+/* Signals the caller while he waits, and answers then. */
+static void interrupt(int listener, struct heard *h) {
+    struct ear e = pick_up(listener, h);
+    hear(&e, h);
+    for (int i = 0; i < 20; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        kill(getppid(), SIGUSR1);
+    }
+    say(&e, "$5\r\nAlice\r\n");
+    close(e.socket);
+}
+
+TEST(a_signal_ends_no_call, "P6", "8.6") {
+    struct sigaction act = {.sa_handler = count_signal};
+    sigaction(SIGUSR1, &act, NULL);
+    struct peer p = peer_start(interrupt);
+    redis_cache *r = cache_at(p.address, patience_ms());
+    signals = 0;
+    want_text(
+        get(r, "a"), "Alice",
+        "get a, while the program catches signals every 2 ms",
+        "poll ends with EINTR when a signal was caught: nothing is wrong, "
+        "so wait again, for what is left of the time");
+    want_true(signals > 0, "the same, count the signals", "were none caught?");
+    redis_cache_destroy(r);
+    peer_stop(&p);
+}
+
 /* The first caller gets half an answer, the others whole ones. */
 static void break_off_once(int listener, struct heard *h) {
     struct ear e = pick_up(listener, h);
@@ -980,13 +1037,6 @@ TEST(a_server_killed_in_mid_call_is_lost_and_then_refused, "P5", "8.6") {
               "it is there again, and empty: a cache reconnects by itself");
     redis_cache_destroy(r);
     redis_stop(server);
-}
-
-static atomic_int signals;
-
-static void count_signal(int number) {
-    (void)number;
-    signals++;
 }
 
 TEST(a_server_killed_while_we_write_ends_no_program, "P15", "8.6") {
@@ -1167,6 +1217,12 @@ TEST(no_keys_are_no_command, "P13", "8.7") {
     want_status(redis_cache_get_many(r, &key, 1, NULL, &f, &result),
                 STATUS_INVALID, "get_many without a function",
                 "an argument is missing");
+    want_false(redis_cache_error(r)[0] == '\0',
+               "the same, is redis_cache_error empty?",
+               "to refuse an argument is to fail, so say why");
+    want_status(redis_cache_get_many(r, NULL, 0, NULL, &f, NULL),
+                STATUS_INVALID, "get_many of 0 keys without a function",
+                "found may not be NULL, whatever n is");
     want_status(redis_cache_get_many(r, NULL, 1, note, &f, &result),
                 STATUS_INVALID, "get_many of 1 key, keys NULL",
                 "an argument is missing");
@@ -1324,6 +1380,28 @@ TEST(long_commands_and_long_answers_do_not_deadlock, "P10", "8.7") {
     free(key);
     redis_cache_destroy(r);
     peer_stop(&p);
+}
+
+/* A unix socket holds little, so commands back up that are not long at all. */
+TEST(a_server_that_reads_little_ahead_does_not_deadlock, "P10", "8.7") {
+    enum { KEY = 16 << 10 };
+    redis *server = redis_start();
+    redis_kill(server);
+    struct peer p =
+        peer_start_at(listen_at(redis_path(server)), answer_at_length);
+    redis_cache *r = cache_of(server);
+    size_t n = test_scale(100, 40);
+    static char key[KEY + 1];
+    memset(key, 'k', KEY);
+    const char *did = "get_many of keys of 16 KB over a unix socket from a "
+                      "server that reads no command before its last answer is "
+                      "taken";
+    want_int(get_same(r, n, key, did), n, did,
+             "some commands are not sent yet, and the server takes no more of "
+             "them before we have read its answers: read while you write");
+    redis_cache_destroy(r);
+    peer_stop(&p);
+    redis_stop(server);
 }
 
 static void answer_each(int listener, struct heard *h) {
@@ -1574,6 +1652,7 @@ TEST(one_refused_set_is_one_failure, "P11", "8.8") {
                     "an error is the answer to its own command, and to no "
                     "other");
     }
+    want_error_line(r, "not this one", did);
     want_int(p.heard->connections, 1, text("%s: connections", did),
              "a refusal is an answer: the connection is as good as before");
     free(keys);
