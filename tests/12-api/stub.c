@@ -60,7 +60,7 @@ struct download {
     size_t len, capacity;
     size_t max_bytes;
     size_t header_len;
-    bool in_header;
+    bool in_header; /* a line of it came, and not yet the empty one */
     status trouble; /* why we ended it ourselves */
 };
 

@@ -283,6 +283,13 @@ TEST(a_body_cut_short_is_a_failure, "P3", "12.2") {
               &(http_answer){.body = "a whole body", .content_length = "ten"});
     want_text(seen(h, "/word"), "no answer: backend failed",
               "get a body with Content-Length: ten", "that is no length");
+    const char *why = text("%s", http_cache_error(h));
+    play("/whole", "a whole body", NULL);
+    seen(h, "/whole");
+    want_text(http_cache_error(h), why,
+              "get a body with Content-Length: ten, then a good one; the "
+              "reason",
+              "it is that of the last get that went wrong, until another does");
     http_kill(api);
     want_text(seen(h, "/cut"), "no answer: backend failed",
               "kill the API, get /cut", "nobody listens any more");
@@ -587,10 +594,11 @@ static void want_fresh(http_cache *h, const char *header, int64_t ms,
 
 TEST(max_age_says_how_long_in_seconds, "P8", "12.4") {
     http_cache *h = fresh();
-    want_fresh(h, "Cache-Control: max-age=10", 10000,
-               "max-age is in seconds, the clock in milliseconds");
-    want_fresh(h, "Cache-Control: max-age=1", 1000,
-               "max-age is in seconds, the clock in milliseconds");
+    const char *likely =
+        "the API says how long, in seconds, and the clock counts milliseconds: "
+        "the default ttl is only for what says nothing";
+    want_fresh(h, "Cache-Control: max-age=10", 10000, likely);
+    want_fresh(h, "Cache-Control: max-age=1", 1000, likely);
     want_fresh(h, "Cache-Control: max-age=0", 0, "0 seconds are over at once");
     want_fresh(h, "Cache-Control: public, max-age=5, immutable", 5000,
                "directives stand between commas, and unknown ones do no harm");
@@ -915,6 +923,14 @@ TEST(what_can_be_renewed_is_kept_so_long, "P10", "12.5") {
     want_int(http_cache_count(h), 1,
              "get /b without an ETag; when its time is over, count",
              "what can neither be asked about nor stand in is of no use");
+    http_cache *other = made((http_cache_options){0});
+    seen(other, "/a");
+    now_ms += 10000 + 3599999;
+    want_text(seen(other, "/a"), "one, renewed",
+              "get /a, fresh for 10 s, with keep_ms 0; 3,599,999 ms after that "
+              "again",
+              "0 stands for an hour");
+    http_cache_destroy(other);
     end(h);
 }
 
