@@ -24,7 +24,7 @@ LINKS = ['--symlink', 'usr/lib', '/lib', '--symlink', 'usr/lib64', '/lib64',
 
 
 def limits(cpu, memory, file_size, processes=PROCESSES, stack=64 * MIB,
-           files=128):
+           files=256):
     return ['/usr/bin/prlimit', f'--cpu={cpu}', f'--as={memory}',
             f'--fsize={file_size}', f'--nproc={processes}', '--core=0',
             f'--nofile={files}', f'--stack={stack}']
@@ -112,7 +112,7 @@ def tests_with_servers(tests, shared):
                f'--fsize={256 * MIB}', '--core=0', '/tmp/tests'])
 
 
-def runner(program, servers=(), files=128):
+def runner(program, servers=(), files=256):
     return WALLS + libraries() + INSIDE + [*servers] + [
         '--ro-bind', program, '/worker', '--remount-ro', '/', '--',
         *limits(cpu=20, memory=1024 * MIB, file_size=MIB, files=files),
@@ -126,7 +126,7 @@ def valgrind(log):
             '--main-stacksize=67108864', f'--log-fd={log}']
 
 
-def memory_checker(program, log, servers=(), files=128):
+def memory_checker(program, log, servers=(), files=256):
     return WALLS + toolbox() + INSIDE + [*servers] + [
         '--size', str(16 * MIB), '--tmpfs', '/own', '--setenv', 'TMPDIR',
         '/own', '--proc', '/proc', '--ro-bind', program, '/worker',

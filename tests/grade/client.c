@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -394,7 +395,9 @@ static uint64_t put_given_changes(wire *out) {
 /* --- channels ------------------------------------------------------------- */
 
 typedef struct channel {
-    int socket;
+    wire_line line;
+    int kept; /* the worker's end: without it, what is sent to one that has
+               * died would be answered with a signal */
     wire out, in;
     uint64_t steps, changes;
     pid_t thread, worker_thread; /* in our namespace, in the worker's */
@@ -418,20 +421,51 @@ static pthread_key_t at_thread_end;
 
 static void leave(void);
 
-static void hang_up(void *socket) {
+/* For an answer. The worker's own limit of work cuts it off before. */
+static int patience_ms(void) {
+    return runner_limit_ms() * 3 / 2;
+}
+
+static void close_line(void) {
+    close(mine.line.in);
+    close(mine.line.out);
+    close(mine.kept);
+}
+
+static void hang_up(void *unused) {
+    (void)unused;
     leave();
     for (size_t i = 0; i < WIRE_LENT; i++) {
         __real_free(given[i].seen);
     }
     __real_free(mine.in.data);
     __real_free(mine.out.data);
-    close((int)(intptr_t)socket - 1);
+    close_line();
 }
 
-static void pair(int ends[2], int type) {
-    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) != 0) {
+/* Opens this thread's line. `theirs`: what the worker reads, and writes. */
+static void open_line(int theirs[2]) {
+    int calls[2], answers[2];
+    if (pipe2(calls, O_CLOEXEC) != 0 || pipe2(answers, O_CLOEXEC) != 0
+        || fcntl(calls[1], F_SETFL, O_NONBLOCK) != 0) {
         abort();
     }
+    theirs[0] = mine.kept = calls[0];
+    theirs[1] = answers[1];
+    mine.line = (wire_line){answers[0], calls[1], patience_ms()};
+}
+
+/* Where more channels are handed in, and where the worker says that it is
+ * there, of which the kernel notes who it was. */
+static void open_door(int ends[2]) {
+    struct timeval patience = {patience_ms() / 1000,
+                               patience_ms() % 1000 * 1000};
+    int yes = 1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        abort();
+    }
+    setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
 }
 
 /* How much work the worker may do: a child of a model test has a limit of its
@@ -445,8 +479,32 @@ static uint64_t work_ms(void) {
     return own > 0 && own < ms ? own : ms;
 }
 
+/* The kernel tells who says there that it is the worker. */
+static pid_t sender(int door) {
+    union {
+        char room[CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr aligned;
+    } control;
+    char byte;
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof control.room};
+    struct ucred who = {0};
+    ssize_t got = recvmsg(door, &message, 0);
+    if (got <= 0) {
+        end_as_lost(got == 0 ? EPIPE : errno);
+    }
+    if (CMSG_FIRSTHDR(&message)
+        && CMSG_FIRSTHDR(&message)->cmsg_type == SCM_CREDENTIALS) {
+        memcpy(&who, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof who);
+    }
+    return who.pid;
+}
+
 /* Asks for a worker, and for a first channel to it. */
-static void start_worker(int end) {
+static void start_worker(const int theirs[2]) {
     const char *door = getenv("GRADE_DOOR");
     int ends[2];
     if (!door) {
@@ -460,9 +518,9 @@ static void start_worker(int end) {
         pthread_key_create(&at_thread_end, hang_up);
         has_key = true;
     }
-    pair(ends, SOCK_SEQPACKET);
-    int files[2] = {end, ends[1]};
-    bool sent = wire_send_files(atoi(door), work_ms(), files, 2);
+    open_door(ends);
+    int files[3] = {theirs[0], theirs[1], ends[1]};
+    bool sent = wire_send_files(atoi(door), work_ms(), files, 3);
     close(ends[1]);
     worker_door = ends[0];
     connected = getpid();
@@ -473,28 +531,7 @@ static void start_worker(int end) {
     if (!sent) {
         test_end("CRASH  it ended before the test began (exit, or a signal)");
     }
-}
-
-/* Who sends the first message of a channel is told by the kernel. */
-static pid_t sender(int socket) {
-    union {
-        char room[CMSG_SPACE(sizeof(struct ucred))];
-        struct cmsghdr aligned;
-    } control;
-    char byte;
-    struct iovec part = {&byte, 1};
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = control.room,
-                             .msg_controllen = sizeof control.room};
-    struct ucred who = {0};
-    int no = 0;
-    if (recvmsg(socket, &message, MSG_PEEK) == 1 && CMSG_FIRSTHDR(&message)
-        && CMSG_FIRSTHDR(&message)->cmsg_type == SCM_CREDENTIALS) {
-        memcpy(&who, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof who);
-    }
-    setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &no, sizeof no);
-    return who.pid;
+    worker = sender(worker_door);
 }
 
 enum { CHANNELS = 128 };
@@ -522,8 +559,7 @@ static void leave(void) {
 
 static void say_hello(void) {
     wire_head head;
-    worker = sender(mine.socket);
-    if (!wire_receive(mine.socket, &head, &mine.in)) {
+    if (!wire_receive(&mine.line, &head, &mine.in)) {
         end_as_lost(errno);
     }
     if (head.type == WIRE_DIED) {
@@ -539,27 +575,21 @@ static channel *my_channel(void) {
     if (mine_of == getpid()) {
         return &mine;
     }
-    int ends[2];
-    pair(ends, SOCK_STREAM);
-    int ms = runner_limit_ms() * 3 / 2; /* of waiting; work is cut off before */
-    struct timeval patience = {ms / 1000, ms % 1000 * 1000};
-    setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(ends[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    int yes = 1; /* for sender() */
-    setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes);
-    mine = (channel){.socket = ends[0], .out = mine.out, .in = mine.in};
+    int theirs[2];
+    mine = (channel){.out = mine.out, .in = mine.in};
+    open_line(theirs);
     mine_of = getpid();
     pthread_mutex_lock(&lock);
     bool first = connected != getpid();
     if (first) {
         pthread_mutex_unlock(&lock);
-        start_worker(ends[1]);
+        start_worker(theirs);
     } else {
-        wire_send_files(worker_door, 0, &ends[1], 1);
+        wire_send_files(worker_door, 0, theirs, 2);
         pthread_mutex_unlock(&lock);
-        pthread_setspecific(at_thread_end, (void *)(intptr_t)(ends[0] + 1));
+        pthread_setspecific(at_thread_end, &mine);
     }
-    close(ends[1]);
+    close(theirs[1]);
     say_hello();
     return &mine;
 }
@@ -590,7 +620,7 @@ static void send_message(wire_head head) {
     head.no_pipe = ignores_sigpipe();
     head.changes = mine.changes;
     head.heap = heap_counted_here();
-    if (!wire_send(mine.socket, &head, &mine.out)
+    if (!wire_send(&mine.line, &head, &mine.out)
         && errno != EPIPE) { /* it may have said why before it went */
         end_as_lost(errno);
     }
@@ -599,7 +629,7 @@ static void send_message(wire_head head) {
 
 /* Takes over what the head tells, and the changes at the body's start. */
 static void take_message(wire_head *head) {
-    if (!wire_receive(mine.socket, head, &mine.in)) {
+    if (!wire_receive(&mine.line, head, &mine.in)) {
         end_as_lost(errno);
     }
     __atomic_add_fetch(&mine.answers, 1, __ATOMIC_SEQ_CST);
@@ -721,7 +751,7 @@ static void begin_interruption(void) {
 }
 
 static void end_interruption(void) {
-    close(mine.socket);
+    close_line();
     __real_free(mine.in.data);
     __real_free(mine.out.data);
     mine = interrupted;
@@ -913,8 +943,10 @@ void client_put_function(client_call *c, void (*function)(void),
 /* Whether the system can read it, asked without a signal. */
 static bool is_readable(const void *at) {
     int ends[2];
-    pair(ends, SOCK_STREAM);
-    bool readable = send(ends[0], at, 1, MSG_NOSIGNAL) == 1;
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        abort();
+    }
+    bool readable = write(ends[1], at, 1) == 1;
     close(ends[0]);
     close(ends[1]);
     return readable;

@@ -2,10 +2,12 @@
 #include "grade/wire.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* Not counted as the tested code's, nor ever made to fail. */
 void *__real_realloc(void *old, size_t size);
@@ -77,14 +79,35 @@ bool wire_ended(const wire *w) {
     return !w->bad && w->at == w->len;
 }
 
-bool wire_send(int socket, wire_head *head, const wire *body) {
+static bool wait_for(struct pollfd *files, nfds_t count, int patience_ms) {
+    int ready;
+    do {
+        ready = poll(files, count, patience_ms);
+    } while (ready < 0 && errno == EINTR);
+    errno = ready == 0 ? EAGAIN : errno;
+    return ready > 0;
+}
+
+/* Returns: whether there is room for more. Who says something, or goes, before
+ * all was sent takes no more. */
+static bool wait_for_room(const wire_line *line) {
+    struct pollfd files[2] = {{.fd = line->out, .events = POLLOUT},
+                              {.fd = line->in, .events = POLLIN}};
+    if (!wait_for(files, 2, line->patience_ms)) {
+        return false;
+    }
+    errno = EPIPE;
+    return files[1].revents == 0;
+}
+
+bool wire_send(const wire_line *line, wire_head *head, const wire *body) {
     head->len = body->len;
     struct iovec parts[2] = {{head, sizeof *head}, {body->data, body->len}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     size_t left = sizeof *head + body->len;
     while (left > 0) {
-        ssize_t sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) {
+        ssize_t sent = writev(line->out, parts, 2);
+        if (sent < 0
+            && (errno == EINTR || (errno == EAGAIN && wait_for_room(line)))) {
             continue;
         }
         if (sent < 0) {
@@ -103,10 +126,15 @@ bool wire_send(int socket, wire_head *head, const wire *body) {
 }
 
 /* Returns: the bytes received, at least `least`; 0: failed. */
-static size_t receive(int socket, void *to, size_t least, size_t most) {
+static size_t receive(const wire_line *line, void *to, size_t least,
+                      size_t most) {
+    struct pollfd file = {.fd = line->in, .events = POLLIN};
     size_t got = 0;
     while (got < least) {
-        ssize_t now = recv(socket, (char *)to + got, most - got, 0);
+        if (line->patience_ms >= 0 && !wait_for(&file, 1, line->patience_ms)) {
+            return 0;
+        }
+        ssize_t now = read(line->in, (char *)to + got, most - got);
         if (now < 0 && errno == EINTR) {
             continue;
         }
@@ -121,10 +149,10 @@ static size_t receive(int socket, void *to, size_t least, size_t most) {
 
 /* Head and body mostly come with one system call: nobody sends a second
  * message before the first one is answered. */
-bool wire_receive(int socket, wire_head *head, wire *body) {
+bool wire_receive(const wire_line *line, wire_head *head, wire *body) {
     wire_clear(body);
     unsigned char *start = wire_extend(body, 4096);
-    size_t got = receive(socket, start, sizeof *head, 4096);
+    size_t got = receive(line, start, sizeof *head, 4096);
     if (got == 0) {
         return false;
     }
@@ -138,7 +166,7 @@ bool wire_receive(int socket, wire_head *head, wire *body) {
     }
     size_t rest = (size_t)head->len - here;
     return rest == 0
-           || receive(socket, wire_extend(body, rest), rest, rest) == rest;
+           || receive(line, wire_extend(body, rest), rest, rest) == rest;
 }
 
 union files {

@@ -87,11 +87,19 @@ uint64_t wire_get(wire *w);
 const void *wire_get_run(wire *w, size_t *len);
 bool wire_ended(const wire *w); /* all was read, and nothing beyond */
 
+/* One side of a channel: a pipe in each direction. (With a socket each call
+ * takes twice as long: who waits there for an answer is woken for nothing when
+ * the other side takes the question.) With patience, `out` is not to block. */
+typedef struct wire_line {
+    int in, out;
+    int patience_ms; /* how long to wait for the other side; < 0: for ever */
+} wire_line;
+
 /* Sends head and body in one go; receives a message into head and body.
  * Returns: false when the other side is gone, sends nonsense, or is late; errno
  * says which (EPIPE, EPROTO, EAGAIN). */
-bool wire_send(int socket, wire_head *head, const wire *body);
-bool wire_receive(int socket, wire_head *head, wire *body);
+bool wire_send(const wire_line *line, wire_head *head, const wire *body);
+bool wire_receive(const wire_line *line, wire_head *head, wire *body);
 
 /* Passes file descriptors, with a number. Returns: as above. */
 bool wire_send_files(int socket, uint64_t number, const int *files, int count);

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 #include <valgrind/memcheck.h>
@@ -51,7 +52,7 @@ struct piece {
 };
 
 typedef struct channel {
-    int socket;
+    wire_line line;
     wire in, out;
     wire_head head; /* of what came last */
     uint64_t changes;
@@ -220,7 +221,7 @@ static void send_message(uint32_t type, uint32_t function, uint64_t nonce) {
     head.heap = heap_counted_here();
     head.epoch = epoch;
     head.serial = __atomic_add_fetch(&serial, 1, __ATOMIC_SEQ_CST);
-    if (!wire_send(mine->socket, &head, &mine->out)) {
+    if (!wire_send(&mine->line, &head, &mine->out)) {
         _exit(0); /* the test is over */
     }
 }
@@ -236,7 +237,7 @@ static void ignore_sigpipe(bool ignore) {
 
 /* Returns: false when the tests want nothing any more. */
 static bool receive_message(void) {
-    if (!wire_receive(mine->socket, &mine->head, &mine->in)) {
+    if (!wire_receive(&mine->line, &mine->head, &mine->in)) {
         return false;
     }
     if (mine->head.epoch != epoch) {
@@ -668,7 +669,7 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     }
     wire_head head = {.type = WIRE_DIED};
     if (mine) {
-        wire_send(mine->socket, &head, &last_words);
+        wire_send(&mine->line, &head, &last_words);
     }
     _exit(1);
 }
@@ -690,10 +691,10 @@ static void handle_signals(void) {
 /* --- processes and threads ------------------------------------------------ */
 
 /* Serves one channel until its other end is closed. */
-static void serve(int socket) {
+static void serve(wire_line line) {
     static _Thread_local channel own;
     char *stack = __real_malloc(STACK); /* for a stack that overflowed */
-    own.socket = socket;
+    own.line = line;
     mine = &own;
     sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = STACK}, NULL);
     work_begin();
@@ -707,11 +708,14 @@ static void serve(int socket) {
     __real_free(stack);
     __real_free(own.in.data);
     __real_free(own.out.data);
-    close(socket);
+    close(line.in);
+    close(line.out);
 }
 
-static void *serve_thread(void *socket) {
-    serve((int)(intptr_t)socket);
+static void *serve_thread(void *line) {
+    wire_line own = *(wire_line *)line;
+    __real_free(line);
+    serve(own);
     return NULL;
 }
 
@@ -730,42 +734,49 @@ static void start(void *(*run)(void *argument), void *argument) {
 /* The channels of the tests' other threads. */
 static void *accept_threads(void *unused) {
     uint64_t number;
-    int socket;
-    while (wire_receive_files(more_channels, &number, &socket, 1)) {
-        start(serve_thread, (void *)(intptr_t)socket);
+    int files[2];
+    while (wire_receive_files(more_channels, &number, files, 2)) {
+        wire_line *line = __real_malloc(sizeof *line);
+        if (!line) {
+            _exit(2);
+        }
+        *line = (wire_line){files[0], files[1], -1};
+        start(serve_thread, line);
     }
     return unused;
 }
 
-static void work_for(int socket, int door, uint64_t limit_ms) {
+static void work_for(wire_line line, int door, uint64_t limit_ms) {
     struct itimerval limit = {
         .it_value = {(time_t)(limit_ms / 1000),
                      (suseconds_t)(limit_ms % 1000 * 1000)}};
+    send(door, "", 1, MSG_NOSIGNAL); /* the kernel says who we are */
     handle_signals();
     setitimer(ITIMER_PROF, &limit, NULL);
     more_channels = door;
     if (worker_has_threads) {
         start(accept_threads, NULL);
     }
-    serve(socket);
+    serve(line);
     fflush(NULL);
     exit(0);
 }
 
 int main(void) {
     uint64_t limit_ms;
-    int files[2];
+    int files[3];
     signal(SIGCHLD, SIG_IGN);
     mallopt(M_MMAP_THRESHOLD, 2 * LARGEST_FOLLOWED);
     mallopt(M_TRIM_THRESHOLD, INT_MAX);
-    while (wire_receive_files(DOOR, &limit_ms, files, 2)) {
+    while (wire_receive_files(DOOR, &limit_ms, files, 3)) {
         if (fork() == 0) {
             close(DOOR);
             signal(SIGCHLD, SIG_DFL);
-            work_for(files[0], files[1], limit_ms);
+            work_for((wire_line){files[0], files[1], -1}, files[2], limit_ms);
         }
-        close(files[0]);
-        close(files[1]);
+        for (int i = 0; i < 3; i++) {
+            close(files[i]);
+        }
     }
     return 0;
 }
