@@ -11,6 +11,7 @@ import json
 import os
 import re
 import resource
+import select
 import shutil
 import socket
 import struct
@@ -126,10 +127,7 @@ def run_tests(lesson, program, room, checker=False):
     finally:
         ours.close()
         if checker and rows_are_whole(rows):
-            try:
-                worker.wait(20)
-            except subprocess.TimeoutExpired:
-                pass
+            wait_for(worker, 20)
         cage.end(worker)
         cage.clean_up(sink.pid)
         sink.wait()
@@ -172,15 +170,21 @@ def ask(lesson, door, room, shared, checker, log_end, log):
         door.close()  # the worker ends when the tests have
         said = listen(log_end, 1 << 20)
         os.close(log_end)
-    try:
-        tests.wait(240 if checker else 120)
-    except subprocess.TimeoutExpired:
-        tests.kill()
-        tests.wait()
+    wait_for(tests, 240 if checker else 120)
     report.close()
     with open(f'{room}/report', encoding='utf-8', errors='replace') as file:
         rows = [line.rstrip('\n').split('\t') for line in file]
     return (rows, said) if checker else rows
+
+
+def wait_for(process, seconds):
+    """Waits until it ends, and ends it when its time is up. (With a limit,
+    subprocess looks every 50 ms only.)"""
+    ended = os.pidfd_open(process.pid)
+    if not select.select([ended], [], [], seconds)[0]:
+        process.kill()
+    process.wait()
+    os.close(ended)
 
 
 def listen(end, most):
