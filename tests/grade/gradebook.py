@@ -227,10 +227,13 @@ def gradescope(s, lessons):
                           'output_format': 'text',
                           'status': 'passed' if passed else 'failed',
                           'visibility': 'visible'})
-    return json.dumps({'score': s.total, 'output': report(s, lessons),
-                       'output_format': 'text', 'visibility': 'visible',
-                       'stdout_visibility': 'hidden', 'tests': tests},
-                      indent=0) + '\n'
+    whole = json.dumps({'score': s.total, 'output': report(s, lessons),
+                        'output_format': 'text', 'visibility': 'visible',
+                        'stdout_visibility': 'hidden'})
+    # A line for each test; with its own indentation, json takes ten times as
+    # long.
+    return (whole[:-1] + ', "tests": [\n'
+            + ',\n'.join(json.dumps(test) for test in tests) + ']}\n')
 
 
 STYLE = '''
@@ -241,8 +244,9 @@ STYLE = '''
   --line: #3a4249; --paper: #15191d; --head: #20262b; --full: #1f4a2c;
   --part: #564618; --none: #5a2620; --bar: #6fa3d6; --hit: #e2695c } }
 * { box-sizing: border-box }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto; padding: 1.5em;
-  max-width: 90em; color: var(--ink); background: var(--paper) }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 0 auto;
+  padding: 1.5em 1.5em 5em; max-width: 90em;
+  color: var(--ink); background: var(--paper) }
 h1 { margin: 0 } h2 { margin: 2em 0 .3em } p { margin: .3em 0; max-width: 45em }
 .soft { color: var(--soft) }
 .wide { overflow: auto; max-height: 85vh; margin: .8em 0; width: max-content;
@@ -269,6 +273,12 @@ tr.mean td { background: var(--head); font-weight: 600 }
 .heat td:first-child { padding: 0 8px; text-align: left }
 td.hit { background: var(--hit) } td.hit::after { content: "\\25a0";
   color: var(--paper) }
+td[tabindex] { cursor: pointer }
+td:focus { outline: 3px solid var(--bar); outline-offset: -3px }
+td[title]:focus::before { content: attr(title); position: fixed; z-index: 9;
+  inset: auto 0 0; padding: .8em 1.5em; font-size: 16px; font-weight: 400;
+  text-align: left; color: var(--ink); background: var(--head);
+  border-top: 3px solid var(--bar) }
 svg { width: 100%; max-width: 560px; height: auto; fill: var(--ink) }
 .bar { fill: var(--bar) } svg line { stroke: var(--line) }
 .most td { border: 0; padding: 2px 10px 2px 0; background: none;
@@ -278,7 +288,7 @@ svg { width: 100%; max-width: 560px; height: auto; fill: var(--ink) }
 .most i { display: inline-block; height: .8em; margin-right: .5em;
   background: var(--bar) }
 summary { cursor: pointer; font-weight: 600; margin-top: .6em }
-@media (max-width: 40em) { body { padding: .8em } h1 { font-size: 1.5em }
+@media (max-width: 40em) { body { padding: .8em .8em 5em } h1 { font-size: 1.5em }
   th:first-child, td:first-child { max-width: 9em } .most td { font-size: 13px }
   :root { --long: 3.5em } .most td:nth-child(2) { min-width: 6em } }
 '''
@@ -308,15 +318,19 @@ def remarks(s, lessons):
 
 
 def cell(s, lesson):
-    """A student's points in a lesson, and what the pointer tells of them."""
+    """A student's points in a lesson, and what the cell tells of them. By the
+    keyboard one gets to those that have more to tell than "all is well"."""
     points = s.points[lesson.name]
     told = [state(s.record, lesson, s.results[lesson.name])]
     told += [what for _, what, _ in s.held[lesson.name]]
     if lesson.name in s.record['hints']:
         step, _, rung = s.record['hints'][lesson.name].partition('/')
         told.append(f'hint {rung} of 3 at step {step}')
-    return (f'<td class="{shade(points, lesson.worth)}" '
-            f'title="{html.escape("; ".join(told))}">{number(points) or "-"}')
+    shaded = shade(points, lesson.worth)
+    well = shaded == 'full' and len(told) == 1 and ' not ' not in told[0]
+    text = f'{s.name}, lesson {lesson.number}: {"; ".join(told)}'
+    return (f'<td class="{shaded}" tabindex={-1 if well else 0} '
+            f'title="{html.escape(text)}">{number(points) or "-"}')
 
 
 def points_table(lessons, students):
@@ -403,7 +417,8 @@ def heat_map(lesson, several, students):
     for s in students:
         if s.record['id'] in holders:
             out.append(f'\n<tr><td>{esc(s.name)}')
-            out += ['<td class=hit title="' + esc(what) + '">'
+            out += ['<td class=hit tabindex=0 title="'
+                    + esc(f'{s.name}: {what}') + '">'
                     if s.record['id'] in who else '<td>'
                     for what, who in several]
     out.append('</table></div></details>')
@@ -414,7 +429,8 @@ def misconceptions(lessons, students):
     found = recognised(lessons, students)
     if not found:
         return '<p>None was recognised.</p>'
-    return (most_held(found) + '<p class=soft>And who holds which:</p>\n'
+    return (most_held(found) + '<p class=soft>And who holds which (a click or a tap on a '
+            'cell says it in words):</p>\n'
             + '\n'.join(heat_map(lesson, several, students)
                         for lesson, several in found.items()))
 
@@ -434,8 +450,8 @@ def write_html(room, lessons, students):
 <p>{len(students)} students, {len(lessons)} lessons, {most} points in all.</p>
 {stamp}
 <h2>Points</h2>
-<p class=soft>Rest the pointer on a cell to see its tests, the misconception
-that shows in them, and the hints asked for.</p>
+<p class=soft>Click or tap a cell, or go to it with the Tab key, to see its
+tests, the misconception that shows in them, and the hints asked for.</p>
 {points_table(lessons, students)}
 <h2>Distribution</h2>
 <p class=soft>How many students have how much of all points.</p>
