@@ -45,15 +45,15 @@
  * [P8] A get serves no result of before a change that the database has told of,
  *      whoever made it; also when the change came while the query ran.
  * [P9] The database is asked for changes by the first get, and by each later
- *      one, but not sooner than check_ms after it last answered: a question
- *      that failed is asked again by the next get.
+ *      one, but not within check_ms of when it was asked last: a question that
+ *      failed is asked again by the next get.
  * [P10] As long as the database cannot tell of changes, nothing that is held is
  *      served, nothing is kept, every get asks again, and the rows come from
  *      the database.
  * [P11] When memory runs out, a get says so, and what is held stays. A result
  *      for which there is memory, but none to keep it, is given and not kept.
  * [P12] A result that is no longer right is freed when its query comes again.
- *      One that has expired need not be asked for: each miss frees up to two.
+ *      One that has expired need not be asked for: each load frees up to two.
  * [P13] hits + misses = gets. Failures and stale are among the misses.
  * [P14] Options are checked, and what is wrong has no effect. Close gives back
  *      every byte, and leaves the database open; close(NULL) does nothing. */

@@ -43,9 +43,10 @@ typedef struct stage {
     bool same_row; /* `values` is one row, to be given count times */
     int64_t data;
 
-    status fails; /* how queries end, unless STATUS_OK */
-    size_t after; /* so many rows */
-    bool lost;    /* it cannot tell of changes */
+    status fails;    /* how queries end, unless STATUS_OK */
+    size_t after;    /* so many rows */
+    bool lost;       /* it cannot tell of changes */
+    int64_t slow_ms; /* how long that takes */
     uint64_t token;
     void (*during)(struct stage *s); /* called in the middle of a query */
 
@@ -158,6 +159,7 @@ static status stage_watch(void *self, const char *table) {
 static status stage_changes(void *self, uint64_t *token) {
     stage *s = self;
     s->asked++;
+    now_ms += s->slow_ms;
     if (s->lost) {
         return STATUS_BACKEND;
     }
@@ -481,7 +483,7 @@ TEST(failures_are_counted_among_the_misses, "P13", "11.2") {
 struct memory_test {
     query_cache *cache;
     stage *stage;
-    size_t turn;
+    size_t turn, given; /* gets; of these, with rows and without memory */
 };
 
 static void attempt_get(void *context) {
@@ -517,7 +519,7 @@ TEST(without_memory_get_says_so, "P11", "11.2") {
                .same_row = true};
     query_cache *c = fresh(&s);
     size_t failed =
-        heap_fail_each(attempt_get, &(struct memory_test){c, &s, 0});
+        heap_fail_each(attempt_get, &(struct memory_test){c, &s, 0, 0});
     want_true(failed > 0, "get 200 rows, count allocations",
               "a result takes memory");
     query_cache_close(c);
@@ -802,6 +804,10 @@ static void attempt_walk(void *context) {
     if (query_cache_get(m->cache, sql, NULL, 0, &r) != STATUS_OK) {
         return;
     }
+    want_bytes(rows_name(r, 0), m->stage->names[0],
+               "get 200 rows while an allocation fails, with status ok; the "
+               "name of column 0",
+               "what did not fit was left out, and the status is ok");
     for (; count < m->stage->count && rows_next(r, &cursor, row, 2); count++) {
         want_value(row[0], m->stage->values[0],
                    text("get 200 rows while an allocation fails, with status "
@@ -822,14 +828,15 @@ TEST(without_memory_no_value_is_lost, "P11", "11.3") {
                .count = 200,
                .same_row = true};
     query_cache *c = fresh(&s);
+    get(c, "walks"); /* from now on the key needs no room of its own */
     size_t failed =
-        heap_fail_each(attempt_walk, &(struct memory_test){c, &s, 0});
+        heap_fail_each(attempt_walk, &(struct memory_test){c, &s, 0, 0});
     want_true(failed > 0, "get 200 rows, count allocations",
               "a result takes memory");
     query_cache_close(c);
 }
 
-static char long_text[9000];
+static char long_text[SCRATCH];
 
 TEST(large_results_come_back, "P2", "11.3") {
     enum { ROWS = 300 };
@@ -841,6 +848,7 @@ TEST(large_results_come_back, "P2", "11.3") {
         values[2 * i] = db_int((int64_t)i);
         values[2 * i + 1] = db_blob((bytes){long_text, i * i % 8999});
     }
+    values[1] = db_blob((bytes){long_text, sizeof long_text});
     stage s = {
         .names = user_names, .columns = 2, .values = values, .count = ROWS};
     query_cache *c = fresh(&s);
@@ -1103,6 +1111,54 @@ TEST(no_byte_within_a_value_can_end_it, "P5", "11.4") {
     }
 }
 
+/* Whether two questions, of which the first has two parts or more, share an
+ * answer. */
+static bool is_shared(const struct question *parts,
+                      const struct question *one) {
+    stage s = {0};
+    query_cache *c = fresh(&s);
+    get_with(c, parts->sql, parts->parameters, parts->count);
+    get_with(c, one->sql, one->parameters, one->count);
+    bool shared = s.queries == 1;
+    query_cache_close(c);
+    return shared;
+}
+
+TEST(no_byte_within_a_value_can_begin_another, "P5", "11.4") {
+    static const db_type types[] = {DB_TEXT, DB_BLOB};
+    for (size_t t = 0; t < COUNT(types); t++) {
+        db_value a = {.type = types[t], .data = {"a", 1}},
+                 b = {.type = types[t], .data = {"b", 1}};
+        for (int between = 0; between < 256; between++) {
+            char whole[] = {'a', (char)between, 'b'};
+            db_value both = {.type = types[t], .data = {whole, 3}};
+            want_false(is_shared(&(struct question){"", "q", 2, {a, b}},
+                                 &(struct question){"", "q", 1, {both}}),
+                       text("get with ('a', 'b'), then with 'a', byte %d and "
+                            "'b' in one; is the answer the same one?",
+                            between),
+                       "whatever the key puts between two values, a value may "
+                       "hold too: its length must go in");
+        }
+    }
+}
+
+TEST(no_byte_within_a_statement_can_begin_a_value, "P5", "11.4") {
+    db_value letters = {.type = DB_INT};
+    memcpy(&letters.integer, "-- abcde", 8);
+    for (int between = 1; between < 256; between++) {
+        char sql[] = {'q', (char)between, '-', '-', ' ', 'a',
+                      'b', 'c',           'd', 'e', '\0'};
+        want_false(is_shared(&(struct question){"", "q", 1, {letters}},
+                             &(struct question){"", sql, 0, {{0}}}),
+                   text("get the statement q with an integer, then a statement "
+                        "of q, byte %d and the bytes of that integer, with "
+                        "none; is the answer the same one?",
+                        between),
+                   "the length of the statement must go into the key, too");
+    }
+}
+
 TEST(what_the_caller_owns_may_change, "P5", "11.4") {
     stage s = {0};
     query_cache *c = fresh(&s);
@@ -1238,19 +1294,29 @@ TEST(hits_and_misses_add_up, "P13", "11.4") {
 
 static void attempt_keep(void *context) {
     struct memory_test *m = context;
-    char sql[64];
+    char sql[256]; /* more than any key before it, so it needs room */
     const rows *r = NULL;
-    snprintf(sql, sizeof sql, "a statement of many bytes, number %zu",
+    query_cache_stats was = query_cache_statistics(m->cache);
+    snprintf(sql, sizeof sql, "a statement of many bytes, number %200zu",
              m->turn++);
     status s = query_cache_get(m->cache, sql, NULL, 0, &r);
     want_true(s == STATUS_OK || s == STATUS_NO_MEMORY,
               "get while an allocation fails",
               "it ends well, or for want of memory");
+    m->given += s == STATUS_OK && heap_has_failed();
     if (s == STATUS_OK) {
         want_int(number_in(r, 0), m->stage->queries,
                  "get while an allocation fails, with status ok; its rows",
                  "what cannot be kept can still be given: until the next get");
     }
+    query_cache_stats is = query_cache_statistics(m->cache);
+    want_int(is.misses - was.misses, 1,
+             "get while an allocation fails; count the misses",
+             "what is not answered from memory is a miss, also without memory "
+             "for a key");
+    want_int(is.failures - was.failures, s != STATUS_OK,
+             "get while an allocation fails; count the failures",
+             "a get that ended without rows is a failure, any other is none");
     size_t before = m->stage->queries;
     want_int(query_of(m->cache, "held"), 1,
              "the same; get what was held before", "what is held stays");
@@ -1263,9 +1329,16 @@ TEST(without_memory_what_is_held_stays, "P11", "11.4") {
     stage s = {0};
     query_cache *c = fresh(&s);
     query_of(c, "held");
-    size_t failed =
-        heap_fail_each(attempt_keep, &(struct memory_test){c, &s, 0});
+    struct memory_test m = {c, &s, 0, 0};
+    size_t failed = heap_fail_each(attempt_keep, &m);
+    failed += heap_fail_each(attempt_keep, &m); /* the key has room by now */
     want_true(failed > 0, "get, count allocations", "a result takes memory");
+    want_true(m.given > 0,
+              text("get %zu times, while another allocation fails each time; "
+                   "was one of them ok?",
+                   failed),
+              "to keep the rows takes memory, too: without it they are given "
+              "all the same");
     query_cache_close(c);
 }
 
@@ -1608,6 +1681,21 @@ TEST(the_bound_counts_from_the_last_question, "P9", "11.6") {
     query_cache_close(c);
 }
 
+TEST(the_bound_begins_before_the_answer, "P9", "11.6") {
+    stage s = {.data = 1, .slow_ms = 20};
+    now_ms = 0;
+    query_cache *c = open_on(&s, (query_cache_options){.check_ms = 50});
+    get(c, "SELECT 1");
+    now_ms = 50;
+    get(c, "SELECT 1");
+    want_int(s.asked, 2,
+             "check_ms of 50; get at 0 ms, when db.changes takes 20 ms to "
+             "answer; get at 50 ms; count the calls of db.changes",
+             "what changes right after the question is not in the answer, and "
+             "may go unnoticed for 50 ms, not for 70");
+    query_cache_close(c);
+}
+
 TEST(what_is_loaded_within_the_bound_is_voided_too, "P8", "11.6") {
     stage s = {.data = 1};
     now_ms = 0;
@@ -1642,6 +1730,9 @@ TEST(when_nobody_knows_nothing_held_is_served, "P10", "11.7") {
     s.data = 3;
     want_int(data_of(c, "SELECT 1"), 3, "the same; get once more",
              "what was loaded meanwhile may be wrong as well");
+    want_int(query_cache_statistics(c).stale, 0, "the same; count the stale",
+             "what is held may be right or wrong: nobody knows, so it is not "
+             "counted");
     query_cache_close(c);
 }
 

@@ -227,7 +227,7 @@ static void look_for_changes(query_cache *c) {
     bool told = c->db.changes(c->db.self, &token) == STATUS_OK;
     bool is_change = !told || !c->told || token != c->token;
     if (c->asked && is_change && c->kept && ttl_count(c->kept) > 0) {
-        c->stats.stale++;
+        c->stats.stale += told;
         begin_anew(c);
     }
     if (!c->kept) {
