@@ -156,13 +156,13 @@ status layer_lru(size_t capacity, uint64_t seed, layer *out);
 /* Makes a level of a Redis server, through the redis_cache of lesson 8. Nobody
  * need be there yet. Its clear empties the whole database of the server
  * (FLUSHDB), so that should be used for nothing else.
- * path: of the server's unix socket; not NULL, with a '/' in it; copied.
+ * path: of the server's unix socket, with a '/' in it; copied.
  * timeout_ms: the longest time for each call, 1 or more; clear may take it
  * twice, to connect and to empty.
  * ttl_ms: how long an entry is kept, 1 or more. A level that outlives the
  * program needs this bound: what a program noted as missed ends with it.
  * out: as for layer_lru.
- * Returns: STATUS_OK; STATUS_INVALID: an argument, or the path is not one;
+ * Returns: STATUS_OK; STATUS_INVALID: an argument, or the path is NULL or none;
  * STATUS_NO_MEMORY. *out is written on STATUS_OK only. Its get, set and del
  * say what redis_cache says, but a del of what is not there is STATUS_OK; its
  * clear says STATUS_OK if Redis has said so, otherwise STATUS_BACKEND, or

@@ -511,9 +511,19 @@ static void refuse(const layer *levels, size_t count, int64_t retry_ms,
                  "out-parameters are written only on success");
 }
 
-TEST(bad_hierarchies_are_refused, "P12", "10.2") {
+TEST(a_source_can_only_be_the_last, "P12", "10.2") {
     reset();
-    layer good = cache_level(1), bad = good;
+    layer above[2] = {source_level(1), cache_level(2)};
+    refuse(above, 2, 0, "create with a source above a cache",
+           "below a source nothing is ever asked: it knows for all");
+    layer two[2] = {source_level(1), read_only_level(2)};
+    refuse(two, 2, 0, "create with a source above a source",
+           "below a source nothing is ever asked: it knows for all");
+}
+
+TEST(no_levels_and_too_many_are_refused, "P12", "10.2") {
+    reset();
+    layer good = cache_level(1);
     layer many[LAYERS_MAX + 1];
     for (size_t i = 0; i <= LAYERS_MAX; i++) {
         many[i] = cache_level(1);
@@ -524,6 +534,16 @@ TEST(bad_hierarchies_are_refused, "P12", "10.2") {
            "there must be one level to ask");
     refuse(many, LAYERS_MAX + 1, 0, "create with LAYERS_MAX + 1 levels",
            "LAYERS_MAX levels are allowed, and no more");
+    layers *l = NULL;
+    want_status(layers_create(many, LAYERS_MAX, NULL, &l), STATUS_OK,
+                "create with LAYERS_MAX levels",
+                "LAYERS_MAX levels are allowed");
+    layers_destroy(l);
+}
+
+TEST(bad_hierarchies_are_refused, "P12", "10.2") {
+    reset();
+    layer good = cache_level(1), bad = good;
     refuse(&good, 1, -1, "create with a retry_ms of -1",
            "0 means the default, less is refused");
     bad.get = NULL;
@@ -540,17 +560,9 @@ TEST(bad_hierarchies_are_refused, "P12", "10.2") {
     bad.clear = fake_clear;
     refuse(&bad, 1, 0, "create with a cache that has neither set nor del",
            "a cache needs get, set, del and clear");
-    layer above[2] = {source_level(1), cache_level(2)};
-    refuse(above, 2, 0, "create with a source above a cache",
-           "a source can only be the last: it knows for all");
     want_int(fakes[0].ends, 0, "create with bad levels; count their ends",
              "when create fails, the levels are still the caller's");
     layers *l = NULL;
-    want_status(layers_create(many, LAYERS_MAX, NULL, &l), STATUS_OK,
-                "create with LAYERS_MAX levels",
-                "LAYERS_MAX levels are allowed");
-    layers_destroy(l);
-    l = NULL;
     want_status(layers_create(&good, 1, NULL, &l), STATUS_OK,
                 "create with one level and options of NULL",
                 "no options are the default ones");
@@ -1259,6 +1271,12 @@ TEST(what_the_source_did_not_take_no_cache_holds, "P10", "10.7") {
                 "a set that the source did not take has failed");
     want_get(l, "a", "new from 3", "the source refuses a=bad; then get a",
              "a source that refuses keeps what it has, and stays in use");
+    fakes[2].delete_says = STATUS_INVALID;
+    want_status(del(l, "a"), STATUS_INVALID, "the source refuses to delete a",
+                "a delete that the source did not do has failed");
+    want_get(l, "a", "new from 3", "the source refuses to delete a; then get a",
+             "only a cache that refuses a delete is of no use: a source is "
+             "right whatever it refuses, and stays in use");
     layers_destroy(l);
 }
 
@@ -1413,6 +1431,12 @@ TEST(a_late_promotion_gives_no_old_value, "P8", "10.8") {
              "the source holds a=old, the promotion to level 1 times out; get "
              "a; layers_failed",
              "a promotion that fails is reported");
+    forget_calls();
+    get(l, "a");
+    want_text(asked, "g2(a) ",
+              "the source holds a=old, the promotion to level 1 times out; get "
+              "a; get a again; which levels were asked",
+              "a promotion that fails puts the level out like any other call");
     set(l, "a", "new");
     mend_level(1);
     now_ms += RETRY_MS;
@@ -1480,10 +1504,10 @@ TEST(a_level_that_can_not_be_cleaned_stays_out, "P8", "10.8") {
     can_not_be_cleaned(STATUS_NO_MEMORY);
 }
 
-TEST(a_level_that_missed_too_much_is_cleared, "P8", "10.8") {
+TEST(a_key_that_was_missed_twice_is_one_key, "P8", "10.8") {
     layers *l = caches(2);
     set(l, "kept", "1");
-    for (int i = 0; i <= MISSED_MAX; i++) {
+    for (int i = 0; i < MISSED_MAX; i++) {
         set(l, text("key %d", i), "old");
     }
     break_level(2, STATUS_BACKEND);
@@ -1503,6 +1527,15 @@ TEST(a_level_that_missed_too_much_is_cleared, "P8", "10.8") {
              "level 2 missed changes of missed_max keys; after retry_ms get a "
              "key that it did not miss; get one that it missed",
              "all keys that were noted are deleted");
+    layers_destroy(l);
+}
+
+TEST(a_level_that_missed_too_much_is_cleared, "P8", "10.8") {
+    layers *l = caches(2);
+    set(l, "kept", "1");
+    for (int i = 0; i <= MISSED_MAX; i++) {
+        set(l, text("key %d", i), "old");
+    }
     break_level(2, STATUS_BACKEND);
     for (int i = 0; i <= MISSED_MAX; i++) {
         set(l, text("key %d", i), "newest");
