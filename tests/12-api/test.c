@@ -883,6 +883,25 @@ TEST(a_304_brings_new_rules, "P10", "12.5") {
     end(h);
 }
 
+TEST(what_is_asked_with_is_that_of_the_body, "P10", "12.5") {
+    http_cache *h = fresh();
+    play_tagged("/a", "one", "\"1\"", "Cache-Control: max-age=10");
+    seen(h, "/a");
+    http_play(api, "/a", &(http_answer){.code = 304, .header = "ETag: \"2\""});
+    for (int i = 0; i < 2; i++) {
+        now_ms += 10000;
+        want_text(seen(h, "/a"), "one, renewed",
+                  "get /a with an ETag; when its time is over the API says 304",
+                  "what is stored still holds");
+    }
+    want_text(http_asked(api, "If-None-Match"), "\"1\"",
+              "get /a with the ETag 1; a 304 that has the ETag 2; what the "
+              "next request asks with",
+              "an ETag is the name of a body, and the body that is here came "
+              "with 1");
+    end(h);
+}
+
 TEST(no_cache_asks_each_time, "P8", "12.5") {
     http_cache *h = fresh();
     play_tagged("/a", "one", "\"1\"", "Cache-Control: no-cache, max-age=10");
@@ -1000,6 +1019,18 @@ TEST(a_redirect_is_followed, "P11", "12.6") {
     play_redirect("/a", 302, http_url(api, "/end"));
     want_text(seen(h, "/a"), "one, fetched", "get a redirect to a whole URL",
               "CURLINFO_REDIRECT_URL is a whole URL in any case");
+    play_redirect("/a", 300, "/end");
+    want_text(seen(h, "/a"), "no answer: backend failed",
+              "get what is a 300 with /end as its Location",
+              "a 300 lets somebody choose, and leads nowhere by itself");
+    play_tagged("/tagged", "two", "\"2\"", "Cache-Control: max-age=10");
+    play_redirect("/a", 302, "/tagged");
+    seen(h, "/a");
+    now_ms += 10000;
+    want_text(seen(h, "/a"), "two, renewed",
+              "get what leads to /tagged; when its time is over, again",
+              "behind a redirect as anywhere: what is stored can be asked "
+              "about");
     end(h);
 }
 
@@ -1035,6 +1066,10 @@ TEST(five_redirects_are_enough, "P11", "12.6") {
               "get what is 6 redirects away", "at most 5 are followed");
     want_int(http_requests(api) - before, 6, "the same; count requests",
              "the first, and 5 redirects: then it ends");
+    want_true(strstr(http_cache_error(h), http_url(api, "/0")) != NULL,
+              text("the same; the reason, \"%s\", has %s in it",
+                   http_cache_error(h), http_url(api, "/0")),
+              "who knows where the last one leads can ask for that himself");
     play_redirect("/circle", 301, "/circle");
     want_text(seen(h, "/circle"), "no answer: backend failed",
               "get what leads to itself", "count, or it never ends");
@@ -1522,12 +1557,12 @@ TEST(what_is_no_json_is_a_failure_and_not_stored, "P13", "12.8") {
     http_cache *h = fresh();
     static const char *const bad[] = {"{\"login\": ", "",         "hello",
                                       "{} {}",        "\xff\xfe", "{\"a\": 1,}",
-                                      "<html>"};
+                                      "<html>",       "1",        "\"hello\""};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const char *did = text("get_json of \"%s\"", bad[i]);
         play("/a", bad[i], NULL);
         want_text(json_seen(h, "/a"), "no answer: backend failed", did,
-                  "that is no JSON");
+                  "that is no array and no object of JSON");
         want_true(http_cache_error(h)[0] != '\0', text("%s; the reason", did),
                   "a failure comes with a line that says what to do");
         want_int(http_cache_count(h), 0, text("%s; count", did),
@@ -1544,8 +1579,11 @@ TEST(what_is_no_json_is_a_failure_and_not_stored, "P13", "12.8") {
     play("/text", "hello", NULL);
     want_text(seen(h, "/text"), "hello, fetched", "get hello, as bytes",
               "for get a body is any bytes");
+    size_t before = http_requests(api);
     want_text(json_seen(h, "/text"), "no answer: backend failed",
               "then get_json, while it is fresh", "it is no JSON");
+    want_int(http_requests(api) - before, 0, "the same; count requests",
+             "what is fresh is not asked for again, JSON or not");
     want_text(seen(h, "/text"), "hello, stored", "then get it as bytes again",
               "for get it is as good as before");
     end(h);
