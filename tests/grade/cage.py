@@ -59,7 +59,8 @@ $AWK '/^#APP/ { print "it has assembler in it"; exit 1 }
         if (f in is) { now = f; steps = 0 } }
     /call\t__sanitizer_cov_trace_pc/ { steps++ }
     /^\t\.size\t/ && now != "" { if (!steps) {
-        print "its function " now " hides its steps from the tests"; exit 1 }
+        print "its function " now " hides its steps from the tests, " \
+            "or is an empty loop without an end"; exit 1 }
         now = "" }' s.s >&2 || exit 42
 gcc -c s.s -o s.o && gcc s.o $TOP/worker.o $LIBS -o w < /dev/null >&2 && cat w
 '''
