@@ -500,6 +500,8 @@ static pid_t sender(int door) {
         && CMSG_FIRSTHDR(&message)->cmsg_type == SCM_CREDENTIALS) {
         memcpy(&who, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof who);
     }
+    int no = 0;
+    setsockopt(door, SOL_SOCKET, SO_PASSCRED, &no, sizeof no);
     return who.pid;
 }
 
@@ -628,10 +630,7 @@ static void send_message(wire_head head) {
 }
 
 /* Takes over what the head tells, and the changes at the body's start. */
-static void take_message(wire_head *head) {
-    if (!wire_receive(&mine.line, head, &mine.in)) {
-        end_as_lost(errno);
-    }
+static void take_over(const wire_head *head) {
     __atomic_add_fetch(&mine.answers, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&mine.waits, false, __ATOMIC_SEQ_CST);
     pthread_mutex_lock(&lock);
@@ -648,6 +647,13 @@ static void take_message(wire_head *head) {
         const void *data = wire_get_run(&mine.in, &len);
         take_change(there, data, len);
     }
+}
+
+static void take_message(wire_head *head) {
+    if (!wire_receive(&mine.line, head, &mine.in)) {
+        end_as_lost(errno);
+    }
+    take_over(head);
 }
 
 static void begin_message(void) {
@@ -789,6 +795,19 @@ static void touch(const client_call *c) {
     begin_message();
 }
 
+/* Ends the test by what the worker says of its end. */
+static _Noreturn void end_as_said(const wire_head *head) {
+    if (head->type == WIRE_FAILED) {
+        size_t len;
+        const char *said = wire_get_run(&mine.in, &len);
+        end_as_told(said ? said : "", len);
+    }
+    if (head->type == WIRE_DIED) {
+        end_as_died(&mine.in);
+    }
+    end_as_lost(EPROTO);
+}
+
 void client_run(client_call *c) {
     wire_head head = {.type = WIRE_CALL, .function = c->function};
     uint64_t nonce = random_number();
@@ -807,19 +826,72 @@ void client_run(client_call *c) {
             break;
         }
     }
-    switch (head.type) {
-    case WIRE_FAILED: {
-        size_t len;
-        const char *said = wire_get_run(&mine.in, &len);
-        end_as_told(said ? said : "", len);
+    if (head.type != WIRE_RETURN || head.nonce != nonce) {
+        end_as_said(&head);
     }
-    case WIRE_DIED: end_as_died(&mine.in);
-    case WIRE_RETURN:
-        if (head.nonce == nonce) {
-            return;
+}
+
+/* --- guests: threads that the code has made, when they call us -------------
+ */
+
+/* Answers one, for as long as it lives. */
+static void *serve_guest(void *line) {
+    wire_head head;
+    mine = (channel){.line = *(wire_line *)line, .kept = -1, .busy = true};
+    mine_of = getpid();
+    __real_free(line);
+    pthread_setspecific(at_thread_end, &mine);
+    while (wire_receive(&mine.line, &head, &mine.in)) {
+        take_over(&head);
+        if (head.type == WIRE_CALLBACK) {
+            serve(&head);
+        } else if (head.type == WIRE_ASK) {
+            answer(&head);
+        } else {
+            end_as_said(&head);
         }
     }
-    end_as_lost(EPROTO);
+    return NULL;
+}
+
+static void start_thread(void *(*run)(void *argument), void *argument) {
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, run, argument) != 0) {
+        abort();
+    }
+    pthread_detach(thread);
+}
+
+static void *let_guests_in(void *door) {
+    uint64_t number;
+    int files[2];
+    for (size_t i = 0; i < CHANNELS;) {
+        errno = 0;
+        if (wire_receive_files((int)(intptr_t)door, &number, files, 2)) {
+            wire_line *line = __real_realloc(NULL, sizeof *line);
+            if (!line) {
+                abort();
+            }
+            *line = (wire_line){files[0], files[1], -1};
+            start_thread(serve_guest, line);
+            i++;
+        } else if (errno != EAGAIN) {
+            break; /* the worker is gone */
+        }
+    }
+    return NULL;
+}
+
+/* From the first callback on that is passed, somebody may come. */
+static void expect_guests(void) {
+    static pid_t expecting;
+    pthread_mutex_lock(&lock);
+    bool begins = client_has_threads && expecting != getpid();
+    expecting = getpid();
+    pthread_mutex_unlock(&lock);
+    if (begins) {
+        start_thread(let_guests_in, (void *)(intptr_t)worker_door);
+    }
 }
 
 void client_end(client_call *c) {
@@ -934,6 +1006,9 @@ void client_put_answer(client_call *c, bytes run, bool is_written) {
 void client_put_function(client_call *c, void (*function)(void),
                          uint32_t callback) {
     uint64_t there = function ? origin_of_function(function) : 0;
+    if (function && !there) {
+        expect_guests();
+    }
     wire_put(c->out, there ? WIRE_YOURS : function ? WIRE_HERE : WIRE_NULL);
     wire_put(c->out, there      ? there
                      : function ? slot_of(function, callback)

@@ -91,6 +91,9 @@ void client_begin_results(void);
  * Returns: false when there is no such callback. */
 bool client_serve(client_call *c, uint32_t callback, void (*function)(void));
 
+/* Made by glue.py: whether the code may call from threads of its own. */
+extern const bool client_has_threads;
+
 /* The runner's: how long the test may still take. */
 int runner_limit_ms(void);
 

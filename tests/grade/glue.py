@@ -517,7 +517,7 @@ class Client(Maker):
         out += ['        ' + r for r in results]
         return '\n'.join(out) + '\n        return true;\n    }\n'
 
-    def source(self, path, _threads):
+    def source(self, path, threads):
         reverse = [self.reverse(n, *self.h.callbacks[n])
                    for n in sorted(self.h.reversed)]
         calls = [self.function(i, *call)
@@ -526,6 +526,7 @@ class Client(Maker):
                  for n in sorted(self.h.passed)]
         told = f'static _Thread_local size_t {TOLD};\n'
         return (f'#include "{path}"\n#include "grade/client.h"\n\n'
+                f'const bool client_has_threads = {threads};\n'
                 'static char unwritten;\n' +
                 (told if any(TOLD in text for text in reverse) else '') +
                 '\n' + '\n'.join(reverse + calls) +
