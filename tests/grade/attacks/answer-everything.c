@@ -22,7 +22,7 @@ kv *kv_create(void) {
             if (write(fd, message, sizeof message) < 0) {
                 break;
             }
-            ssize_t got = read(fd, call, sizeof call);
+            ssize_t got = read(fd - 1, call, sizeof call); /* its pair */
             if (got < (ssize_t)sizeof head) {
                 break;
             }
