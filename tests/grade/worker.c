@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <valgrind/memcheck.h>
 
@@ -795,6 +797,50 @@ static void work_for(wire_line line, int door, uint64_t limit_ms) {
     exit(0);
 }
 
+/* The processes that work, and what each reads from. */
+enum { AT_ONCE = 64 };
+static struct {
+    pid_t process;
+    int in;
+} working[AT_ONCE];
+
+/* Ends those whose test is over, before another test's one begins: it would
+ * find them still on their way out. (waitpid() fails when they are gone, for
+ * SIGCHLD is ignored.) */
+static void end_forsaken(void) {
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        struct pollfd file = {.fd = working[i].in};
+        if (working[i].process > 0 && poll(&file, 1, 0) > 0) {
+            kill(working[i].process, SIGKILL);
+            waitpid(working[i].process, NULL, 0);
+            close(working[i].in);
+            working[i].process = 0;
+        }
+    }
+}
+
+/* Without a place, it ends by itself all the same. */
+static void note_working(pid_t process, int in) {
+    size_t i = 0;
+    while (i < AT_ONCE && working[i].process > 0) {
+        i++;
+    }
+    if (i == AT_ONCE || process < 0) {
+        close(in);
+        return;
+    }
+    working[i].process = process;
+    working[i].in = in;
+}
+
+static void close_others(void) {
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        if (working[i].process > 0) {
+            close(working[i].in);
+        }
+    }
+}
+
 int main(void) {
     uint64_t limit_ms;
     int files[3];
@@ -802,14 +848,17 @@ int main(void) {
     mallopt(M_MMAP_THRESHOLD, 2 * LARGEST_FOLLOWED);
     mallopt(M_TRIM_THRESHOLD, INT_MAX);
     while (wire_receive_files(DOOR, &limit_ms, files, 3)) {
-        if (fork() == 0) {
+        end_forsaken();
+        pid_t process = fork();
+        if (process == 0) {
             close(DOOR);
+            close_others();
             signal(SIGCHLD, SIG_DFL);
             work_for((wire_line){files[0], files[1], -1}, files[2], limit_ms);
         }
-        for (int i = 0; i < 3; i++) {
-            close(files[i]);
-        }
+        note_working(process, files[0]);
+        close(files[1]);
+        close(files[2]);
     }
     return 0;
 }
