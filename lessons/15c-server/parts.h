@@ -80,7 +80,8 @@ void call_put_number(call *c, char mark, long long n);
 void call_put_bulk(call *c, bytes value);
 
 /* Makes an error the whole answer; what was put before it goes. The text is
- * made as by printf, and gets one line. */
+ * made as by printf, and gets one line: "ERR syntax error" is told as
+ * "-ERR syntax error\r\n". Nothing is put while the answer has failed. */
 void call_fail(call *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

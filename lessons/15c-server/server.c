@@ -134,7 +134,7 @@ void server_stop(server *s) {
 }
 
 server_stats server_statistics(server *s) {
-    TODO("15c.4: hand out what is counted, and the bounds");
+    TODO("15c.3: hand out what is counted, and the bounds");
 }
 
 void server_destroy(server *s) {

@@ -45,8 +45,9 @@
  *      for it is refused with the error OOM, and changes nothing.
  * [P9] A key that was set for n milliseconds is gone after n, by the clock of
  *      the options; what is no positive time is refused.
- * [P10] A client that is slow, silent or gone holds up no other one. Ten
- *      thousand that say nothing take no more than 1 KiB each.
+ * [P10] A client that is slow, silent or gone holds up no other one, nor does
+ *      a loop another loop. A loop that can do nothing sleeps. Ten thousand
+ *      clients that say nothing take no more than 1 KiB each.
  * [P11] There are at most max_clients; the next one is told so and closed. When
  *      the process has no descriptor left, newcomers are closed, the others are
  *      served, and nothing spins; when there are some again, so are newcomers.
@@ -84,7 +85,8 @@ typedef struct server_session server_session;
 
 /* All zero is the default. */
 typedef struct server_options {
-    size_t memory_bytes;  /* of the cache; 0: 256 MiB */
+    size_t memory_bytes;  /* of the cache; 0: 256 MiB. It has one shard with one
+                             loop, else four for each */
     size_t entry_bytes;   /* about how long key and value are (lesson 14) */
     size_t loops;         /* 0: 1 */
     size_t max_clients;   /* 0: 10,000 */
@@ -119,7 +121,8 @@ server_session *server_session_create(server *s);
  * complete; what is not complete is kept. While the output is full, so are
  * commands. After the session is over all input is ignored.
  * input: lent for the call.
- * Cost: O(length) and that of the commands, however the input is cut. */
+ * Cost: O(length) and that of the commands, however the input is cut; a line
+ * that is not whole may be looked through again, SERVER_LINE_MAX at most. */
 void server_session_feed(server_session *x, bytes input);
 
 /* The answers that are to be sent: all of them, or as many as there are now.
@@ -151,8 +154,8 @@ void server_session_destroy(server_session *x);
  * server_error says why. */
 status server_listen(server *s, const char *address);
 
-/* What went wrong in the last server_listen or server_run that failed: one
- * line for people, empty when none did. Lent until the next call of them. */
+/* What went wrong in the last server_listen or server_run: one line for people,
+ * empty when nothing did. Lent until the next call of them. */
 const char *server_error(const server *s);
 
 /* The port of the last address that has one; 0: there is none. Not while the
@@ -166,7 +169,7 @@ int server_port(const server *s);
 status server_run(server *s);
 
 /* Lets server_run return soon, or at once when it begins later. From any
- * thread or signal handler, any number of times. */
+ * thread or signal handler, any number of times; errno stays as it is. */
 void server_stop(server *s);
 
 /* From any thread. */

@@ -16,6 +16,7 @@ static void put_escaped(const char *message) {
     for (; *message; message++) {
         switch (*message) {
         case '\n': fputs("\\n", report); break;
+        case '\\': fputs("\\\\", report); break;
         case '\t': fputc(' ', report); break;
         default: fputc(*message, report);
         }

@@ -54,6 +54,7 @@ int main(int count, char **names) {
         } else {
             failed++;
             printf("%s\n%s\n", t->name, why);
+            fflush(stdout); /* who never ends is killed */
         }
     }
     printf("%d passed, %d failed\n", ran - failed, failed);

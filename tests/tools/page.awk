@@ -133,7 +133,11 @@ function print_tests(    i, name, room, hide_todo, hide_ok, hidden) {
 
 function print_first(    parts, n, i) {
     printf "\nFirst: %s  [%s]\n\n", sentence(first), promised[first]
+    gsub(/\\\\/, "\001", message[first]) # a backslash that is one
     n = split(message[first], parts, "\\\\n")
+    for (i = 1; i <= n; i++) {
+        gsub("\001", "\\\\", parts[i])
+    }
     wrap(parts[1], sprintf("  %-8s", outcome[first] == "FAIL" ? "did" \
         : outcome[first]), "          ", 79)
     for (i = 2; i <= n; i++) {
