@@ -34,7 +34,7 @@ while [ ! -S "$here/server" ] || [ ! -S "$here/redis" ]; do
 done
 cat "$here/said"
 
-printf "lesson 8's demo at it:"
+printf "lesson 8's demo at it says, as at Redis:"
 said=$(REDIS=$here/server "$demo") || exit 1
 # shellcheck disable=SC2086 # words
 printf ' %s' $said
