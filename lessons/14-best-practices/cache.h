@@ -201,7 +201,9 @@ typedef status (*cache_load)(void *context, bytes key, bytes *value);
 /* Makes an empty cache.
  * budget_bytes: of memory in all, shared evenly between the shards; each must
  * get CACHE_SHARD_BYTES_MIN to CACHE_SHARD_BYTES_MAX.
- * shards: 1 to CACHE_SHARDS_MAX; some four to sixteen per processor.
+ * shards: 1 to CACHE_SHARDS_MAX. Two threads that meet in one cost a sleep and
+ * a wake, so take many, some 32 per processor; but each should hold thousands
+ * of entries, or their spread over the shards leaves memory unused.
  * options: copied; NULL: the default. No time and no beta may be negative, nor
  * beta not a number; entry_bytes is at most CACHE_SHARD_BYTES_MAX.
  * out: the cache, which the caller ends with cache_destroy.
