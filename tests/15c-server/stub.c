@@ -23,7 +23,7 @@ enum { MEMORY = 256 << 20, REQUEST = 64 << 20, OUTPUT = 1 << 20 };
 enum { CLIENTS = 10000, SHARDS_PER_LOOP = 4 };
 
 enum { FIRST_PLACES = 8, PLACES_KEPT = 1024 };
-enum { EVENTS = 256, ACCEPTS = 64, READ_MAX = 64 << 10 };
+enum { EVENTS = 16, ACCEPTS = 64, READ_MAX = 64 << 10 };
 
 /* The length of a word has not come yet. */
 #define NO_LENGTH SIZE_MAX
