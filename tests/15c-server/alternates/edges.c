@@ -1,7 +1,8 @@
 /* Alternate: edge-triggered. epoll tells once when a socket becomes ready, so
  * each client remembers what it is ready for and is never watched anew; who is
- * ready for more than his turn waits in a list. Each loop accepts for itself,
- * an eventfd ends them all, and a session copies all of its input. */
+ * ready for more than his turn waits in a list. The first loop deals newcomers
+ * out without a word to the others: it puts each into the epoll of its loop. An
+ * eventfd ends all loops, and a session copies all of its input. */
 #include "server.h"
 
 #include "parts.h"
@@ -69,9 +70,9 @@ struct server {
     listener listeners[SERVER_ADDRESSES_MAX];
     size_t listening;
     struct loop *loops;
-    int stop;                /* an eventfd: above 0 it ends every loop */
-    int spare;               /* to do without when there is no other */
-    pthread_mutex_t sparing; /* held while it is given up */
+    int stop;     /* an eventfd: above 0 it ends every loop */
+    int spare;    /* to do without when there is no other */
+    size_t dealt; /* clients that were given to a loop */
     char error[256];
 };
 
@@ -453,7 +454,6 @@ status server_create(const server_options *options, server **out) {
     }
     pthread_mutex_init(&s->writing, NULL);
     pthread_mutex_init(&s->roster, NULL);
-    pthread_mutex_init(&s->sparing, NULL);
     *out = s;
     return STATUS_OK;
 no_descriptors:
@@ -643,9 +643,9 @@ static void refuse(server *s, int fd) {
     close(fd);
 }
 
-static void admit(struct loop *l, int fd) {
+static void admit(server *s, int fd) {
     int one = 1;
-    server *s = l->server;
+    struct loop *l = &s->loops[s->dealt++ % s->options.loops];
     struct client *c = calloc(1, sizeof *c);
     server_session *x = server_session_create(s);
     if (!c || !x || !listener_unblock(fd) || !enter_roster(c, s)) {
@@ -666,23 +666,21 @@ static void admit(struct loop *l, int fd) {
 }
 
 static void turn_away(server *s, int listening) {
-    pthread_mutex_lock(&s->sparing);
     close(s->spare);
     int fd = accept(listening, NULL, NULL);
     if (fd >= 0) {
         refuse(s, fd);
     }
     s->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    pthread_mutex_unlock(&s->sparing);
 }
 
-static void accept_some(struct loop *l, int listening) {
+static void accept_some(server *s, int listening) {
     for (size_t i = 0; i < ACCEPTS; i++) {
         int fd = accept(listening, NULL, NULL);
         if (fd >= 0) {
-            admit(l, fd);
+            admit(s, fd);
         } else if (errno == EMFILE || errno == ENFILE) {
-            turn_away(l->server, listening);
+            turn_away(s, listening);
         } else {
             return;
         }
@@ -734,7 +732,7 @@ static void *run_loop(void *context) {
             if (p == l->server) {
                 stopped = true;
             } else if (listening_at(l->server, p) >= 0) {
-                accept_some(l, listening_at(l->server, p));
+                accept_some(l->server, listening_at(l->server, p));
             } else {
                 note(p, events[i].events);
             }
@@ -744,24 +742,22 @@ static void *run_loop(void *context) {
     return NULL;
 }
 
-static bool watch_for_input(int epoll, int fd, uint32_t how, void *whose) {
-    struct epoll_event e = {.events = EPOLLIN | how, .data.ptr = whose};
+static bool watch_for_input(int epoll, int fd, void *whose) {
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = whose};
     return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0;
 }
 
-/* All loops wait for the end and for newcomers, of whom each wakes one. */
+/* All loops wait for the end, and the first one for newcomers. */
 static bool open_loops(server *s) {
     bool good = true;
     for (size_t i = 0; i < s->options.loops; i++) {
         struct loop *l = &s->loops[i];
         l->epoll = epoll_create1(EPOLL_CLOEXEC);
-        good =
-            good && l->epoll >= 0 && watch_for_input(l->epoll, s->stop, 0, s);
-        for (size_t k = 0; k < s->listening; k++) {
-            listener *at = &s->listeners[k];
-            good =
-                good && watch_for_input(l->epoll, at->fd, EPOLLEXCLUSIVE, at);
-        }
+        good = good && l->epoll >= 0 && watch_for_input(l->epoll, s->stop, s);
+    }
+    for (size_t k = 0; good && k < s->listening; k++) {
+        listener *at = &s->listeners[k];
+        good = watch_for_input(s->loops[0].epoll, at->fd, at);
     }
     return good;
 }
@@ -860,7 +856,6 @@ void server_destroy(server *s) {
         close(s->spare);
         pthread_mutex_destroy(&s->writing);
         pthread_mutex_destroy(&s->roster);
-        pthread_mutex_destroy(&s->sparing);
         cache_destroy(s->cache);
         free(s->loops);
         free(s);
