@@ -2,7 +2,7 @@
 name = '05-lru-speed'
 load 'plots/style.gp'
 
-set title 'At each capacity, lru serves a request faster than its peers'
+set title 'The larger the cache, the further lru is ahead of its peers'
 set xlabel 'capacity, entries'
 set ylabel 'ns per request'
 set logscale xy

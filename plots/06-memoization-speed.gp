@@ -5,7 +5,7 @@ load 'plots/style.gp'
 # The table holds hits too; their peer computes no fibonacci(n).
 names = system("echo '".names."' | sed 's/lru //'")
 
-set title 'The clock agrees: memoizing costs at n = 5, and pays from 15 on'
+set title 'The clock agrees: memoizing costs at n = 5, and pays from 20 on'
 set xlabel 'n'
 set ylabel 'time per fibonacci(n), ns'
 set logscale y
