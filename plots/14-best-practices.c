@@ -34,7 +34,7 @@ enum { VALUE_LEN = 100, ENTRY_LEN = BENCH_KEY_LEN + VALUE_LEN };
 /* A large cache has many shards, so that two threads seldom meet in one. */
 enum { SHARDS_OF_SMALL = 16, SHARDS = 64 };
 enum { SEED = 42, ZIPF_PERCENT = 99 };
-enum { COUNTED_GETS = 1024 };
+enum { COUNTED_GETS = 1024, GROUP = 16 };
 
 typedef struct implementation {
     const char *label;
@@ -42,6 +42,7 @@ typedef struct implementation {
                      const cache_options *options, cache **out);
     status (*set)(cache *c, bytes key, bytes value);
     status (*get)(cache *c, bytes key, void *buffer, size_t size, size_t *len);
+    void (*expect)(const cache *c, const bytes *keys, size_t n);
     cache_stats (*statistics)(cache *c);
     void (*destroy)(cache *c);
 } implementation;
@@ -52,6 +53,7 @@ static implementation load(char *argument) {
     measure_function(handle, "cache_create", &i.create);
     measure_function(handle, "cache_set", &i.set);
     measure_function(handle, "cache_get", &i.get);
+    measure_function(handle, "cache_expect", &i.expect);
     measure_function(handle, "cache_statistics", &i.statistics);
     measure_function(handle, "cache_destroy", &i.destroy);
     return i;
@@ -287,13 +289,23 @@ static double set_all(contest *c, table *t) {
     return (double)(bench_now_ns() - began) / (double)c->n;
 }
 
-static double get_all(contest *c, table *t) {
+/* group: so many keys at a time; of more than one the cache is told first. */
+static double get_all(contest *c, table *t, size_t group) {
     char buffer[VALUE_LEN];
-    size_t found = 0;
+    bytes keys[GROUP];
+    size_t found = 0, n = 0;
     shuffle(c);
     int64_t began = bench_now_ns();
-    for (size_t i = 0; i < c->n; i++) {
-        found += table_get(t, key_bytes(&c->keys[c->order[i]]), buffer);
+    for (size_t i = 0; i < c->n; i += n) {
+        for (n = 0; n < group && i + n < c->n; n++) {
+            keys[n] = key_bytes(&c->keys[c->order[i + n]]);
+        }
+        if (n > 1) {
+            t->impl->expect(t->cache, keys, n);
+        }
+        for (size_t k = 0; k < n; k++) {
+            found += table_get(t, keys[k], buffer);
+        }
     }
     double ns = (double)(bench_now_ns() - began) / (double)c->n;
     if (found != c->n * VALUE_LEN) {
@@ -303,10 +315,13 @@ static double get_all(contest *c, table *t) {
 }
 
 static void time_calls(contest *c, table *t, bench_report *r, const char *label,
-                       const char *const names[3]) {
+                       const char *const names[4]) {
     table_open(t, c->n);
     measure_add(r, label, names[0], c->n, set_all(c, t));
-    measure_add(r, label, names[1], c->n, get_all(c, t));
+    measure_add(r, label, names[1], c->n, get_all(c, t, 1));
+    if (t->style == CACHE) {
+        measure_add(r, label, names[3], c->n, get_all(c, t, GROUP));
+    }
     measure_add(r, label, names[2], c->n, set_all(c, t));
     table_close(t);
     measure_tidy_memory();
@@ -319,12 +334,13 @@ static status take_turn(void *context, size_t contender, bench_report *r) {
                .style = is_peer ? contender - c->count + 1 : CACHE};
     const char *label = is_peer ? style_names[t.style] : t.impl->label;
     t.one_thread = true;
-    time_calls(c, &t, r, label, (const char *[]){"insert", "hit", "update"});
+    time_calls(c, &t, r, label,
+               (const char *[]){"insert", "hit", "update", "group-hit"});
     if (!is_peer) {
         t.one_thread = false;
-        time_calls(
-            c, &t, r, label,
-            (const char *[]){"locked-insert", "locked-hit", "locked-update"});
+        time_calls(c, &t, r, label,
+                   (const char *[]){"locked-insert", "locked-hit",
+                                    "locked-update", "locked-group-hit"});
     }
     return STATUS_OK;
 }

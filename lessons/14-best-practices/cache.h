@@ -84,7 +84,10 @@
  *      lost; a create that fails leaves nothing behind.
  * [P18] A get costs O(1) expected at any size, a set O(1) expected and
  *      amortised, and neither allocates.
- * [P19] Destroy gives back every byte; destroy(NULL) does nothing. */
+ * [P19] Destroy gives back every byte; destroy(NULL) does nothing.
+ * [P20] To say which keys will be asked for changes nothing that any call could
+ *      tell: nothing is counted, marked, dropped, loaded or told to the log,
+ *      and the clock is not asked. */
 #ifndef LESSON_CACHE_H
 #define LESSON_CACHE_H
 
@@ -238,6 +241,16 @@ status cache_set_for(cache *c, bytes key, bytes value, int64_t ttl_ms);
  * the second try, so the retry is a loop.
  * Cost: O(1) expected, one copy of the value. */
 status cache_get(cache *c, bytes key, void *buffer, size_t size, size_t *len);
+
+/* Says that these keys will be asked for next. Memory is asked for all of them
+ * together, where gets one after the other each wait for their own. That is
+ * group prefetching, of Chen et al., "Improving Hash Join Performance through
+ * Prefetching", ICDE 2004. Tell it of some 16 keys, then use them: a processor
+ * keeps little, and not for long.
+ * keys: n of them, any bytes, whether they are there or not; lent for the call.
+ * May be NULL when n is 0.
+ * Cost: O(n) expected, and a hash of each key; no allocation, no copy. */
+void cache_expect(const cache *c, const bytes *keys, size_t n);
 
 /* Removes a key. A load of this key that is running will not be kept.
  * Returns: whether the key was there, and fresh. Cost: O(1) expected. */

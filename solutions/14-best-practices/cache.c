@@ -19,6 +19,8 @@ enum {
     ENTRY_BYTES = 64, /* of options.entry_bytes, the default */
     SLOTS_MIN = 16,   /* of an index, however large the entries */
     CHANCES = 8,      /* second chances that one set gives at most */
+    GROUP = 16,       /* keys that memory is asked for at once, */
+    ENTRY_LINES = 3,  /* and how many lines for the entry of each */
     LARGEST_SHARE = 8 /* an entry takes an eighth of its shard's part */
 };
 
@@ -90,14 +92,19 @@ static void hold(struct shard *s) {
     }
 }
 
-/* Chooses the shard by the hash's upper half, and locks it. Meanwhile the
- * processor fetches the line of the index that is needed next.
+/* Chooses the shard by the hash's upper half, and has the processor fetch the
+ * line of the index that is needed next.
  *
  * What every get passes through is inline: the fewer instructions a get has,
  * the more gets the processor begins while memory answers the first. */
-static inline struct shard *enter(const cache *c, uint64_t hash) {
+static inline struct shard *shard_of(const cache *c, uint64_t hash) {
     struct shard *s = &c->shards[(hash >> 32) * c->count >> 32];
     __builtin_prefetch(&s->index.slots[index_home(&s->index, (uint32_t)hash)]);
+    return s;
+}
+
+static inline struct shard *enter(const cache *c, uint64_t hash) {
+    struct shard *s = shard_of(c, hash);
     hold(s);
     return s;
 }
@@ -617,6 +624,44 @@ status cache_get(cache *c, bytes key, void *buffer, size_t size, size_t *len) {
                         : STATUS_MISS;
     leave(s);
     return result;
+}
+
+/* Asks memory for the entry that has this tag. Its key is not compared, as that
+ * would wait for it; so now and then it is another one. */
+static void fetch_entry(const struct shard *s, uint32_t tag) {
+    const cache_index *x = &s->index;
+    size_t i = index_home(x, tag);
+    while (x->slots[i] != 0 && index_tag(x->slots[i]) != tag) {
+        i = index_after(x, i);
+    }
+    if (x->slots[i] == 0) {
+        return;
+    }
+    const char *e = (const char *)entry_in(s, i);
+    for (size_t line = 0; line < ENTRY_LINES; line++) {
+        __builtin_prefetch(e + line * LINE_BYTES);
+    }
+}
+
+/* Two passes: to choose a shard is to ask for the slot; so when the second one
+ * looks into the first slot, all others are on their way, too. */
+static void expect_group(const cache *c, const bytes *keys, size_t n) {
+    uint64_t hashes[GROUP];
+    for (size_t i = 0; i < n; i++) {
+        hashes[i] = hash_of(c, keys[i]);
+        shard_of(c, hashes[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct shard *s = enter(c, hashes[i]);
+        fetch_entry(s, (uint32_t)hashes[i]);
+        leave(s);
+    }
+}
+
+void cache_expect(const cache *c, const bytes *keys, size_t n) {
+    for (size_t at = 0; at < n; at += GROUP) {
+        expect_group(c, keys + at, n - at < GROUP ? n - at : GROUP);
+    }
 }
 
 bool cache_delete(cache *c, bytes key) {

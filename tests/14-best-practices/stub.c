@@ -21,6 +21,8 @@ enum {
     ENTRY_BYTES = 64, /* of options.entry_bytes, the default */
     SLOTS_MIN = 16,   /* of an index, however large the entries */
     CHANCES = 8,      /* second chances that one set gives at most */
+    GROUP = 16,       /* keys that memory is asked for at once, */
+    ENTRY_LINES = 3,  /* and how many lines for the entry of each */
     LARGEST_SHARE = 8 /* an entry takes an eighth of its shard's part */
 };
 
@@ -93,6 +95,10 @@ status cache_set_for(cache *c, bytes key, bytes value, int64_t ttl_ms) {
 
 status cache_get(cache *c, bytes key, void *buffer, size_t size, size_t *len) {
     TODO("14.2: find the key and copy its value out, under the lock");
+}
+
+void cache_expect(const cache *c, const bytes *keys, size_t n) {
+    TODO("14.12: ask memory for all slots, then for what they lead to");
 }
 
 bool cache_delete(cache *c, bytes key) {

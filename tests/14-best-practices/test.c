@@ -1173,20 +1173,17 @@ static void *work(void *argument) {
     return NULL;
 }
 
-TEST(many_threads_lose_tear_and_miscount_nothing, "P8", "14.6") {
-    const char *did = "four threads set and get keys that they share";
-    cache *first = create(1 << 16, 1);
-    set(first, "x", "v");
-    get(first, "x");
-    cache_statistics(first);
-    cache_destroy(first);
-    cache *c = create(1 << 18, 2);
-    uint64_t gets = 0;
+static void begin_work(cache *c) {
     for (size_t i = 0; i < WORKERS; i++) {
         workers[i] =
             (worker){.cache = c, .number = i, .turns = test_scale(20000, 1500)};
         pthread_create(&workers[i].thread, NULL, work, &workers[i]);
     }
+}
+
+/* Returns: how many gets they made. */
+static uint64_t end_work(const char *did) {
+    uint64_t gets = 0;
     for (size_t i = 0; i < WORKERS; i++) {
         pthread_join(workers[i].thread, NULL);
         gets += workers[i].gets;
@@ -1195,6 +1192,19 @@ TEST(many_threads_lose_tear_and_miscount_nothing, "P8", "14.6") {
         want_int(workers[i].lost, 0, text("%s, count lost updates", did),
                  "a thread did not find what it had set itself");
     }
+    return gets;
+}
+
+TEST(many_threads_lose_tear_and_miscount_nothing, "P8", "14.6") {
+    const char *did = "four threads set and get keys that they share";
+    cache *first = create(1 << 16, 1);
+    set(first, "x", "v");
+    get(first, "x");
+    cache_statistics(first);
+    cache_destroy(first);
+    cache *c = create(1 << 18, 2);
+    begin_work(c);
+    uint64_t gets = end_work(did);
     cache_stats s = cache_statistics(c);
     want_int(s.hits + s.misses, gets, text("%s, hits + misses", did),
              "counters are raised under the lock of the shard");
@@ -2009,4 +2019,119 @@ TEST(without_memory_json_gives_all_back, "P17", "14.11") {
     want_int(heap_live_blocks(), live,
              "cache_json_key while each allocation fails, count live blocks",
              "each json_t is given back once, whatever fails");
+}
+
+/* --- 14.12: keys that will be asked for ----------------------------------- */
+
+static size_t clock_looks;
+
+static int64_t watched_clock(void *context) {
+    (void)context;
+    clock_looks++;
+    return the_time;
+}
+
+TEST(to_expect_keys_changes_nothing, "P20", "14.12") {
+    enum { KEYS = 40 };
+    const char *did = "set five keys, one of which is over; expect these and "
+                      "others";
+    static bytes keys[KEYS];
+    cache_options o = plain();
+    o.clock = (ms_clock){watched_clock, NULL};
+    o.log = hear;
+    o.log_context = heard;
+    cache *c = create_with(4 << 20, 2, o);
+    const bytes there[] = {bytes_of("there"),
+                           {NULL, 0},
+                           {"a\0b", 3},
+                           long_bytes(CACHE_KEY_MAX, 1)};
+    for (size_t i = 0; i < KEYS; i++) {
+        keys[i] = i < 4 ? there[i] : bytes_of(i < 20 ? "over" : "nobody");
+    }
+    keys[KEYS - 1] = long_bytes(CACHE_KEY_MAX + 1, 2);
+    for (size_t i = 0; i < 4; i++) {
+        cache_set(c, there[i], bytes_of("v"));
+    }
+    cache_set_for(c, bytes_of("over"), bytes_of("v"), 10);
+    the_time += 10;
+    heard[0] = '\0';
+    size_t looks = clock_looks, blocks = heap_allocations();
+    cache_stats before = cache_statistics(c);
+    cache_expect(c, NULL, 0);
+    cache_expect(c, keys, KEYS);
+    cache_stats after = cache_statistics(c);
+    want_int(clock_looks, looks, text("%s, looks at the clock", did),
+             "nobody needs the time to fetch a line of memory");
+    want_int(heap_allocations(), blocks, text("%s, allocations", did),
+             "the hashes of a group have room in a local array");
+    want_text(heard, "", text("%s, hear the log", did), "nothing has happened");
+    want_int(after.hits, before.hits, text("%s: hits", did), "it is no get");
+    want_int(after.misses, before.misses, text("%s: misses", did),
+             "it is no get: who asks for nothing misses nothing");
+    want_int(after.entries, before.entries, text("%s: entries", did),
+             "an entry that is over waits for who meets it: here nobody does");
+    want_true(memcmp(&after, &before, sizeof after) == 0,
+              text("%s, compare the statistics", did), "nothing is counted");
+    for (size_t i = 0; i < 4; i++) {
+        char got[8];
+        size_t len = 0;
+        want_status(cache_get(c, there[i], got, sizeof got, &len), STATUS_OK,
+                    text("%s, get a key of %zu bytes", did, there[i].len),
+                    "it was set, and is there");
+    }
+    want_false(has(c, "over"), text("%s, get the one that is over", did),
+               "to be expected makes nobody younger");
+    want_int(cache_statistics(c).expirations, 1, text("%s, get all", did),
+             "now it was met");
+    cache_destroy(c);
+}
+
+TEST(to_be_expected_keeps_nothing_alive, "P20", "14.12") {
+    cache *c = create(1 << 16, 1);
+    bytes x = bytes_of("x");
+    int64_t remaining;
+    set(c, "x", "v");
+    size_t sets = 5000, done = 0;
+    while (done < sets && cache_remaining_ms(c, x, &remaining)) {
+        cache_expect(c, &x, 1);
+        set(c, text("new-%zu", done++), "value");
+    }
+    want_true(done < sets,
+              text("budget 64 KiB: set x, then %zu others, expect x before "
+                   "each; x is gone",
+                   sets),
+              "only a get marks an entry: what is expected may never be asked "
+              "for");
+    cache_destroy(c);
+}
+
+static void expect_and_set(cache *c) {
+    const bytes keys[] = {bytes_of("x"), bytes_of("nobody")};
+    cache_expect(c, keys, 2);
+    cache_set(c, bytes_of("x"), bytes_of("v"));
+}
+
+TEST(who_expects_leaves_the_lock_open, "P2", "14.12") {
+    cache_options o = plain();
+    int unlocks = 0;
+    o.one_thread = true;
+    cache *alone = create_with(1 << 16, 4, o), *c = create(1 << 18, 1);
+    const bytes some[] = {bytes_of("k0"), bytes_of("k1"), bytes_of("k2"),
+                          bytes_of("k3"), bytes_of("none")};
+    moments_watch(count_unlocks, &unlocks);
+    cache_expect(alone, some, 5);
+    moments_watch(NULL, NULL);
+    want_int(unlocks, 0, "one_thread, expect keys: locks that were opened",
+             "who says that he is alone pays for no lock");
+    cache_destroy(alone);
+    cache_set(c, bytes_of("x"), bytes_of("v"));
+    calls[0] = (call){.cache = c, .run = expect_and_set};
+    begin(&calls[0]);
+    end(&calls[0], "expect x and nobody, set x", LEFT_LOCKED);
+    begin_work(c);
+    for (size_t i = 0; i < test_scale(20000, 1500); i++) {
+        cache_expect(c, some, 5);
+    }
+    end_work("four threads set and get keys that another one expects");
+    cache_destroy(c);
 }

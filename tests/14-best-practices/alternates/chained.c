@@ -607,6 +607,15 @@ status cache_get(cache *c, bytes key, void *buffer, size_t size, size_t *len) {
     return result;
 }
 
+/* Buckets only: what they lead to is not known without a wait. */
+void cache_expect(const cache *c, const bytes *keys, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        uint64_t hash = hash_of(c, keys[i]);
+        struct shard *s = &c->shards[(hash >> 32) * c->count >> 32];
+        __builtin_prefetch(bucket_of(s, hash));
+    }
+}
+
 bool cache_delete(cache *c, bytes key) {
     uint64_t hash = hash_of(c, key);
     struct shard *s = enter(c, hash);
