@@ -481,12 +481,78 @@ static bool is_full(const server_session *x) {
     return buffer_len(&x->out) >= x->server->options.output_bytes;
 }
 
-/* Answers the commands in the input, as long as there is room for answers.
+/* How many commands are looked at ahead, and how many words each may have. */
+enum { AHEAD = 16, AHEAD_WORDS = 8 };
+
+/* Looks at a line of this mark and a number; errors are left to read_head.
+ * at: in and out. Returns: whether it is all there, and such a line. */
+static bool look_at_head(bytes in, size_t *at, char mark, size_t *n) {
+    const char *line = (const char *)in.data + *at;
+    size_t have = in.len - *at, len = 1;
+    size_t most = have < HEAD_MAX ? have : HEAD_MAX;
+    while (len < most && line[len] != '\r') {
+        len++;
+    }
+    long long number;
+    if (len + 2 > have || line[0] != mark
+        || !word_number((bytes){line + 1, len - 1}, &number) || number < 0) {
+        return false;
+    }
+    *n = (size_t)number;
+    *at += len + 2;
+    return true;
+}
+
+/* Looks at the command that the input begins with.
+ * key: out; the word behind its name, which is a key in nearly all of them.
+ * Returns: its length; 0 if it is not whole, or no array of few words. */
+static size_t look_at_command(bytes in, bytes *key) {
+    size_t at = 0, words, len;
+    if (!look_at_head(in, &at, '*', &words) || words < 2
+        || words > AHEAD_WORDS) {
+        return 0;
+    }
+    for (size_t i = 0; i < words; i++) {
+        if (!look_at_head(in, &at, '$', &len) || in.len - at < 2
+            || len > in.len - at - 2) {
+            return 0;
+        }
+        if (i == 1) {
+            *key = (bytes){(const char *)in.data + at, len};
+        }
+        at += len + 2;
+    }
+    return at;
+}
+
+/* Tells the cache which keys the next commands name, so that it need not wait
+ * for memory at each of them.
+ * Returns: how many bytes these commands have. */
+static size_t expect_keys(const server_session *x, bytes in) {
+    bytes keys[AHEAD];
+    size_t n = 0, at = 0, len = 1;
+    while (n < AHEAD && len > 0) {
+        bytes rest = {(const char *)in.data + at, in.len - at};
+        len = look_at_command(rest, &keys[n]);
+        n += len > 0;
+        at += len;
+    }
+    if (n > 1) {
+        cache_expect(x->server->cache, keys, n);
+    }
+    return at;
+}
+
+/* Answers the commands in the input, as long as there is room for answers. What
+ * is half read is not looked at ahead, or each piece of it would be.
  * Returns: how many bytes are done with. */
 static size_t answer_all(server_session *x, bytes in) {
-    size_t done = 0;
+    size_t done = 0, expected = 0;
     while (done < in.len && !x->over && !is_full(x)) {
         bytes rest = {(const char *)in.data + done, in.len - done};
+        if (done >= expected && x->at == 0) {
+            expected = done + expect_keys(x, rest);
+        }
         bool is_array = *(const char *)rest.data == '*';
         enum parsed p = is_array ? read_array(x, rest) : read_line(x, rest);
         if (p == PARTIAL) {
