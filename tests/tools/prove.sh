@@ -138,7 +138,8 @@ prove_valgrind() {
 
 prove_helgrind() {
     TEST_LESS=1 timeout -s KILL 300 valgrind -q --tool=helgrind \
-        --error-exitcode=9 "$1" < /dev/null > "$scratch/log" 2>&1
+        --suppressions="$tools/helgrind.supp" --error-exitcode=9 "$1" \
+        < /dev/null > "$scratch/log" 2>&1
     ok $? "$2 is clean under Helgrind" "see $scratch/log"
 }
 
