@@ -192,22 +192,22 @@ one_by_one() {
         { for (i = 1; i <= n; i++) { print $1, test[i] } }' "$1"
 }
 
-# Each mutant fails some test, each test catches some mutant, and which fails
-# what is as written down. A mutant that fails others while all run side by
-# side runs once more, by itself, as a student's lesson does.
+# Each mutant fails some test whenever it runs, each test catches some mutant,
+# and which fails what is as written down. A mutant that fails others while all
+# run side by side runs once more, by itself, as a student's lesson does.
 prove_mutants() {
     table=build/proof/$lesson/signatures.tsv
     run_each "$@"
     printf '# mutant\tmisconception\ttests that it fails\n' > "$table"
     for program; do
         name=$(basename "$program")
-        signature "$name" > "$scratch/signature"
-        if ! grep -qxFf "$scratch/signature" "tests/$lesson/signatures.tsv"; then
+        signature "$name" > "$scratch/signatures"
+        if ! grep -qxFf "$scratch/signatures" "tests/$lesson/signatures.tsv"; then
             run_each "$program"
-            signature "$name" > "$scratch/signature"
+            signature "$name" >> "$scratch/signatures"
         fi
-        cat "$scratch/signature" >> "$table"
-        awk -F '\t' '$2 == "" || $3 == "" { exit 1 }' "$scratch/signature"
+        tail -n 1 "$scratch/signatures" >> "$table"
+        awk -F '\t' '$2 == "" || $3 == "" { exit 1 }' "$scratch/signatures"
         ok $? "the mutant $name is caught" "no test fails, or it has no name"
     done
     [ $# -ge 8 ]
