@@ -6,6 +6,7 @@
 #include "support/crash.h"
 #include "support/heap.h"
 #include "support/model.h"
+#include "support/pause.h"
 #include "support/redis.h"
 
 #include <netinet/in.h>
@@ -864,7 +865,7 @@ TEST(a_server_that_hangs_is_a_timeout, "P6", "8.6") {
 }
 
 static void *continue_soon(void *server) {
-    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    pause_ms(30);
     redis_continue(server);
     return NULL;
 }
@@ -894,7 +895,7 @@ static void drip(int listener, struct heard *h) {
     hear(&e, h);
     say(&e, "$100000\r\n");
     for (int i = 0; i < 700; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        pause_ms(2);
         say(&e, "x");
     }
     close(e.socket);
@@ -924,7 +925,7 @@ static void interrupt(int listener, struct heard *h) {
     struct ear e = pick_up(listener, h);
     hear(&e, h);
     for (int i = 0; i < 20; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        pause_ms(2);
         kill(getppid(), SIGUSR1);
     }
     say(&e, "$5\r\nAlice\r\n");
@@ -1012,7 +1013,7 @@ TEST(no_command_is_sent_twice, "P7", "8.6") {
 
 /* Its socket goes first: who calls again while it dies must not reach it. */
 static void *kill_soon(void *server) {
-    nanosleep(&(struct timespec){.tv_nsec = 30000000}, NULL);
+    pause_ms(30);
     unlink(redis_path(server));
     redis_kill(server);
     return NULL;

@@ -7,6 +7,7 @@
 #include "support/crash.h"
 #include "support/heap.h"
 #include "support/model.h"
+#include "support/pause.h"
 #include "support/postgres.h"
 #include "support/process.h"
 #include "support/work.h"
@@ -1509,7 +1510,7 @@ static uint64_t token_of(const db *d) {
 /* SQLite tells at once. PostgreSQL sends word, which takes a moment. */
 static void wait_for_change(const db *d, uint64_t before) {
     for (size_t i = 0; i < 5000 && token_of(d) == before; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pause_ms(1);
     }
     want_true(token_of(d) != before, "write through another connection, wait",
               "the database does not tell: this is no fault of the lesson");
@@ -1957,7 +1958,7 @@ static void cut(const struct place *place, const db *d, query_cache *c) {
     run_with(&other, "SELECT pg_terminate_backend(CAST($1 AS int))", &pid, 1);
     for (size_t i = 0; i < 5000 && d->changes(d->self, &token) == STATUS_OK;
          i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pause_ms(1);
     }
     end_db(&other);
 }

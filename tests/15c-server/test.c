@@ -6,6 +6,7 @@
 #include "support/check.h"
 #include "support/crash.h"
 #include "support/heap.h"
+#include "support/pause.h"
 #include "support/process.h"
 #include "support/redis.h"
 #include "support/work.h"
@@ -1316,7 +1317,7 @@ static struct child child_start(server_options options, rlim_t descriptors) {
     want_true(c.pid > 0, "start a process", "no more?");
     int fd = -1;
     for (int ms = 0; fd < 0 && ms < 8000; ms++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pause_ms(1);
         fd = dial_file(c.path);
     }
     want_true(fd >= 0, "connect to a server in another process", "it listens?");
@@ -1357,7 +1358,7 @@ static double seconds_of(pid_t pid) {
 static void want_idle(const struct child *c, const char *did,
                       const char *likely) {
     double before = seconds_of(*c->works);
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    pause_ms(100);
     want_at_most(
         (seconds_of(*c->works) - before) * 1000, 30,
         text("%s; milliseconds of processor time in the next 100", did),
@@ -1392,7 +1393,7 @@ TEST(a_signal_ends_it_cleanly, "P13", "15c.5") {
     want_reply(fd, "SET a 1\r\n", "+OK\r\n", "set");
     send_bytes(other, "*1\r\n$4\r\nPI", 10);
     for (int i = 0; i < 5; i++) { /* in its sleep, at least once */
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+        pause_ms(5);
         kill(c.pid, SIGUSR1);
     }
     want_reply(fd, "PING\r\n", "+PONG\r\n",
@@ -1560,7 +1561,7 @@ TEST(who_goes_in_the_middle_of_an_answer_harms_nobody, "P15", "15c.6") {
 static uint64_t refused_by(server *s) {
     uint64_t refused = 0;
     for (int ms = 0; refused == 0 && ms < 1000; ms++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pause_ms(1);
         refused = server_statistics(s).refused;
     }
     return refused;
@@ -1707,7 +1708,7 @@ static int64_t read_held(void *context) {
     if (atomic_exchange(&held.armed, false)) {
         atomic_store(&held.inside, true);
         for (int ms = 0; ms < 1000 && !atomic_load(&held.released); ms++) {
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+            pause_ms(1);
         }
         atomic_store(&held.inside, false);
     }
@@ -1719,7 +1720,7 @@ static void hold(int fd, const char *line) {
     atomic_store(&held.armed, true);
     send_bytes(fd, line, strlen(line));
     for (int ms = 0; ms < 1000 && !atomic_load(&held.inside); ms++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pause_ms(1);
     }
     want_true(atomic_load(&held.inside), text("send %s", line),
               "the cache has the clock of the options, and looks at it");

@@ -5,6 +5,7 @@
 
 #include "support/check.h"
 #include "support/http.h"
+#include "support/pause.h"
 #include "support/postgres.h"
 #include "support/redis.h"
 #include "support/script.h"
@@ -15,7 +16,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SECONDS = 60 };
@@ -37,7 +37,7 @@ int prctl(int option, ...) {
         pid_t runner = getppid();
         touch("TEST_UNBORN");
         while (getppid() == runner) {
-            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+            pause_ms(1);
         }
     }
     return (int)syscall(SYS_prctl, option, value, 0, 0, 0);

@@ -3,6 +3,7 @@
 #include "support/cluster.h"
 
 #include "support/check.h"
+#include "support/pause.h"
 
 #include <hiredis/hiredis.h>
 #include <stdarg.h>
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 enum {
     NODES_MAX = 8,
@@ -96,10 +96,6 @@ static bool says(const struct node *n, const char *question,
     return found;
 }
 
-static void pause_for_ms(void) {
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
-
 /* Waits until a node's answer holds a text. */
 static void wait_for(const struct node *n, const char *question,
                      const char *format, ...) {
@@ -110,7 +106,7 @@ static void wait_for(const struct node *n, const char *question,
     va_end(values);
     bool found = says(n, question, wanted);
     for (int ms = 0; ms < WAIT_MS && !found; ms++) {
-        pause_for_ms();
+        pause_ms(1);
         found = says(n, question, wanted);
     }
     must(found, question);
@@ -332,7 +328,7 @@ void redis_cluster_fail_over(redis_cluster *rc, unsigned master) {
         if (ms % VOTE_MS == 0) {
             call_vote(replica);
         }
-        pause_for_ms();
+        pause_ms(1);
         won = says(replica, "INFO replication", "role:master");
     }
     must(won, "CLUSTER FAILOVER FORCE");

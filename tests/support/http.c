@@ -3,6 +3,7 @@
 #include "support/http.h"
 
 #include "support/check.h"
+#include "support/pause.h"
 
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -16,7 +17,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { ROUTES = 256, MEMORY = 4 << 20, BLOCK = 16 * 1024 };
@@ -45,10 +45,6 @@ struct http {
 };
 
 /* -- in the API's process ------------------------------------------------- */
-
-static void pause_ms(int ms) {
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
-}
 
 static const route *route_of(const script *s, const char *path) {
     for (size_t i = 0; i < ROUTES; i++) {

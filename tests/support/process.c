@@ -3,6 +3,7 @@
 #include "support/process.h"
 
 #include "support/check.h"
+#include "support/pause.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -14,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { START_MS = 20000, DESCRIPTORS = 1024 };
@@ -203,7 +203,7 @@ bool process_begins(process *s, const char *const argv[],
     bool ended = false, ready = false;
     s->program = start(s, argv);
     for (int ms = 0; ms < START_MS && !ready && !ended; ms++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pause_ms(1);
         ended = waitpid(s->program, NULL, WNOHANG) != 0;
         ready = !ended && answers(context);
     }

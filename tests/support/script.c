@@ -2,6 +2,7 @@
 #include "support/script.h"
 
 #include "support/check.h"
+#include "support/pause.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -15,7 +16,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LINES = 48, LINE_SIZE = 256, TEXT_SIZE = 4096, GUESTS = 16 };
@@ -323,7 +323,7 @@ unsigned script_maps(const script *s, unsigned node) {
 
 void script_wait_closed(const script *s) {
     for (int ms = 0; ms < WAIT_MS && !atomic_load(&s->closed); ms++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pause_ms(1);
     }
 }
 
