@@ -398,7 +398,8 @@ static server_options with_defaults(const server_options *options) {
 }
 
 /* A single loop never waits for a lock, and one shard takes the largest
- * entries. */
+ * entries: no entry may be larger than an eighth of one. So several loops have
+ * few shards, too. */
 static status create_cache(server *s) {
     size_t shards =
         s->options.loops > 1 ? SHARDS_PER_LOOP * s->options.loops : 1;
@@ -490,12 +491,15 @@ static bool look_at_head(bytes in, size_t *at, char mark, size_t *n) {
     const char *line = (const char *)in.data + *at;
     size_t have = in.len - *at, len = 1;
     size_t most = have < HEAD_MAX ? have : HEAD_MAX;
+    if (have == 0 || line[0] != mark) {
+        return false;
+    }
     while (len < most && line[len] != '\r') {
         len++;
     }
     long long number;
-    if (len + 2 > have || line[0] != mark
-        || !word_number((bytes){line + 1, len - 1}, &number) || number < 0) {
+    if (len + 2 > have || !word_number((bytes){line + 1, len - 1}, &number)
+        || number < 0) {
         return false;
     }
     *n = (size_t)number;
