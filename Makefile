@@ -648,7 +648,7 @@ book: build/packages/book $(pages:%=$(book)/%.html) $(code-pages) $(book-assets)
 book-pdf: build/packages/book+book-pdf $(book)/book.pdf ## the same on paper, in build/book/book.pdf
 	@echo '$(book)/book.pdf is there'
 
-$(book)/book.pdf: $(pages:%=$(book)/%.html) tests/book/book.css tests/book/pdf.sh | book
+$(book)/book.pdf: $(pages:%=$(book)/%.html) tests/book/book.css tests/book/pdf.sh | book build/packages/book+book-pdf
 	@sh tests/book/pdf.sh $@ $(pages)
 
 screens: build/packages/tests+05-lru build/packages/proof ## take the red and the green page of the README anew

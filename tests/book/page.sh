@@ -47,13 +47,15 @@ with_attributes() {
 
 toc='--toc --toc-depth=3'
 [ "$kind" != code ] || [ -d "$text" ] || toc=
+# (A file between the two: of a pipe's programs only the last one's failure ends
+# the script.)
 # shellcheck disable=SC2046,SC2086 # one word or none
 { if [ "$kind" = code ]; then quoted; else with_attributes; fi; } |
     pandoc -f gfm+attributes+smart -t html5 --wrap=preserve $toc \
         --template="$here/page.html" --lua-filter="$here/book.lua" \
         -M out="$folder" -M page="$page" -M kind="$kind" -M source="$text" \
         -M course="$folder/course.tsv" \
-        $([ "$kind" != front ] || echo -M front=yes) |
-    sed -E 's/<a href="#cb[0-9-]+" aria-hidden="true" tabindex="-1"><\/a>//g
-        s/<span id="cb[0-9]+-[0-9]+">/<span>/g; s/ id="cb[0-9]+"//g' > "$out.new"
+        $([ "$kind" != front ] || echo -M front=yes) > "$out.new"
+sed -E -i 's/<a href="#cb[0-9-]+" aria-hidden="true" tabindex="-1"><\/a>//g
+    s/<span id="cb[0-9]+-[0-9]+">/<span>/g; s/ id="cb[0-9]+"//g' "$out.new"
 mv "$out.new" "$out"
