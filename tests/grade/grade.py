@@ -78,12 +78,18 @@ def room_of(o):
 
 
 def lock_room(room):
-    """The lock is held by whoever is inside, for as long as it lives."""
+    """The lock is held by whoever is inside, for as long as it lives: of a run
+    that was killed, for some moments more."""
     lock = os.open(f'{room}/lock', os.O_CREAT | os.O_RDWR, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        stop(f'another run is at work in {room}')
+    until = time.monotonic() + 3
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if time.monotonic() > until:
+                stop(f'another run is at work in {room}')
+            time.sleep(0.05)
     os.set_inheritable(lock, True)
 
 

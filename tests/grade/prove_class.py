@@ -14,6 +14,7 @@ Writes "ok ..." and "not ok ..." lines to RESULT.
 """
 import base64
 import csv
+import fcntl
 import gzip
 import io
 import json
@@ -354,6 +355,15 @@ def killed(proof, room, folder, after):
         return True
 
 
+def start_locked(proof, room, folder, seconds):
+    """Starts a run in a room that somebody leaves so many seconds later."""
+    with open(f'{proof.room}/{room}/lock', 'wb') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = proof.start(room, folder)
+        time.sleep(seconds)
+    return run
+
+
 def resume(*arguments):
     proof = Proof(*arguments)
     os.umask(0o022)
@@ -370,8 +380,10 @@ def resume(*arguments):
         stood.append(len(times(proof, 'hard')))
         if stood[-1] == all_of_it:
             shutil.rmtree(f'{proof.room}/hard')  # nothing left to disturb
-    proof.say(proof.start('hard', folder).wait() == 0,
-              'a run that was killed goes on')
+    proof.say(start_locked(proof, 'hard', folder, 6).wait() != 0,
+              'two runs are not at work in one folder')
+    proof.say(start_locked(proof, 'hard', folder, 1).wait() == 0,
+              'a run that was killed goes on, while that one still ends')
     hard = made(proof, 'hard')
     differ = [name for name in calm.keys() | hard.keys()
               if calm.get(name) != hard.get(name)]
