@@ -164,6 +164,13 @@ static void say(const struct ear *e, const char *answer) {
     }
 }
 
+/* One answer to all that it hears. */
+static void say_always(struct ear *e, struct heard *h, const char *answer) {
+    while (hear(e, h)) {
+        say(e, answer);
+    }
+}
+
 /* The next caller. */
 static struct ear pick_up(int listener, struct heard *h) {
     struct ear e = {.socket = accept(listener, NULL, NULL)};
@@ -738,9 +745,7 @@ TEST(the_time_left_is_told_in_milliseconds, "P4", "8.5") {
 
 static void say_zero(int listener, struct heard *h) {
     struct ear e = pick_up(listener, h);
-    while (hear(&e, h)) {
-        say(&e, ":0\r\n");
-    }
+    say_always(&e, h, ":0\r\n");
     close(e.socket);
 }
 
@@ -955,9 +960,7 @@ static void break_off_once(int listener, struct heard *h) {
         hear(&e, h);
         say(&e, "$5\r\nAl");
     } else {
-        while (hear(&e, h)) {
-            say(&e, "$5\r\nAlice\r\n");
-        }
+        say_always(&e, h, "$5\r\nAlice\r\n");
     }
     close(e.socket);
 }
@@ -1299,9 +1302,7 @@ static void wait_for_64(int listener, struct heard *h) {
     for (size_t i = 0; i < h->ahead; i++) {
         say(&e, "$1\r\nv\r\n");
     }
-    while (hear(&e, h)) {
-        say(&e, "$1\r\nv\r\n");
-    }
+    say_always(&e, h, "$1\r\nv\r\n");
 }
 
 TEST(many_commands_travel_before_the_first_answer, "P9", "8.7") {
@@ -1360,9 +1361,7 @@ static void answer_at_length(int listener, struct heard *h) {
     memset(answer + head, 'v', LONG);
     memcpy(answer + head + LONG, "\r\n", 3);
     struct ear e = pick_up(listener, h);
-    while (hear(&e, h)) {
-        say(&e, answer);
-    }
+    say_always(&e, h, answer);
 }
 
 TEST(long_commands_and_long_answers_do_not_deadlock, "P10", "8.7") {
@@ -1407,9 +1406,7 @@ TEST(a_server_that_reads_little_ahead_does_not_deadlock, "P10", "8.7") {
 
 static void answer_each(int listener, struct heard *h) {
     struct ear e = pick_up(listener, h);
-    while (hear(&e, h)) {
-        say(&e, "$1\r\nv\r\n");
-    }
+    say_always(&e, h, "$1\r\nv\r\n");
     close(e.socket);
 }
 
