@@ -106,7 +106,8 @@ postgres *postgres_start(void) {
         process_run(p->process,
                     (const char *[]){initdb, "-D", p->data, "-U", "test", "-A",
                                      "trust", "-E", "UTF8", "--locale=C",
-                                     "--no-sync", "--no-instructions", NULL}),
+                                     "--no-sync", "--no-instructions", NULL},
+                    NULL, NULL),
         "make a PostgreSQL database with initdb",
         "this machine cannot run a server for the test");
     begin(p);

@@ -187,12 +187,28 @@ static pid_t start(const process *s, const char *const argv[]) {
     return child;
 }
 
-bool process_run(process *s, const char *const argv[]) {
+/* Returns: whether it ended with status 0, and soon enough. */
+static bool ends_well(pid_t child, void (*meanwhile)(void *context),
+                      void *context) {
     int how;
+    for (int ms = 0; ms < START_MS; ms++) {
+        if (waitpid(child, &how, WNOHANG) == child) {
+            return WIFEXITED(how) && WEXITSTATUS(how) == 0;
+        }
+        if (meanwhile) {
+            meanwhile(context);
+        }
+        pause_ms(1);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    return false;
+}
+
+bool process_run(process *s, const char *const argv[],
+                 void (*meanwhile)(void *context), void *context) {
     unsigned left_seconds = alarm(0);
-    pid_t child = start(s, argv);
-    bool ended = waitpid(child, &how, 0) == child && WIFEXITED(how)
-                 && WEXITSTATUS(how) == 0;
+    bool ended = ends_well(start(s, argv), meanwhile, context);
     alarm(left_seconds);
     return ended;
 }

@@ -29,10 +29,14 @@ void process_end_by(process *s, int signal_number);
 /* The path of its directory; lent until process_destroy. */
 const char *process_directory(const process *s);
 
-/* Runs a program in the directory, as the server's user, until it ends.
+/* Runs a program in the directory, as the server's user, until it ends; one
+ * that does not within some seconds is killed. The time that this takes is not
+ * the test's.
  * argv: ends with NULL; argv[0] is the program.
+ * meanwhile: called about every millisecond until then; NULL: nothing is.
  * Returns: whether it ended with status 0. */
-bool process_run(process *s, const char *const argv[]);
+bool process_run(process *s, const char *const argv[],
+                 void (*meanwhile)(void *context), void *context);
 
 /* Starts the program with these arguments and waits until it answers. The
  * time that this takes is not the test's.
