@@ -1,9 +1,9 @@
-/* A Redis Cluster, put together by hand: redis-cli would do the same, and take
- * longer. */
+/* A Redis Cluster, as redis-cli makes it of servers that run. */
 #include "support/cluster.h"
 
 #include "support/check.h"
 #include "support/pause.h"
+#include "support/process.h"
 
 #include <hiredis/hiredis.h>
 #include <stdarg.h>
@@ -18,6 +18,7 @@ enum {
     ID_LEN = 40,
     WAIT_MS = 20000,
     VOTE_MS = 5000,
+    MEET_MS = 250,
     BUS = 10000
 };
 
@@ -35,6 +36,7 @@ struct node {
 struct redis_cluster {
     struct node nodes[NODES_MAX];
     unsigned count, masters;
+    int ms; /* that redis-cli has taken, about */
     unsigned char owner[SLOTS];
     unsigned char heir[SLOTS]; /* of a slot that is moving; else its owner */
 };
@@ -125,64 +127,154 @@ static void start_node(struct node *n) {
     tell(n, "CONFIG SET repl-diskless-sync-delay 0");
 }
 
-/* An epoch of its own for each master: else they would have to find out. */
-static void give_slots(redis_cluster *rc, unsigned master) {
-    static char words[SLOTS * 6 + 32];
-    size_t used = (size_t)sprintf(words, "CLUSTER ADDSLOTS");
-    for (unsigned slot = 0; slot < SLOTS; slot++) {
-        if (slot * rc->masters / SLOTS == master) {
-            used += (size_t)sprintf(words + used, " %u", slot);
-            rc->owner[slot] = rc->heir[slot] = (unsigned char)master;
-        }
-    }
-    tell(&rc->nodes[master], "CLUSTER SET-CONFIG-EPOCH %u", master + 1);
-    tell(&rc->nodes[master], words);
-}
-
-/* Everybody meets everybody, and tells who it is: faster than gossip. */
+/* Everybody meets everybody, and tells who it is: faster than gossip. Only who
+ * is met listens, if both know each other; so each pair meets twice. */
 static void introduce(redis_cluster *rc) {
     for (unsigned i = 0; i < rc->count; i++) {
-        for (unsigned k = 0; k < i; k++) {
-            tell(&rc->nodes[i], "CLUSTER MEET 127.0.0.1 %s", rc->nodes[k].port);
+        for (unsigned k = 0; k < rc->count; k++) {
+            if (i != k) {
+                tell(&rc->nodes[i], "CLUSTER MEET 127.0.0.1 %s",
+                     rc->nodes[k].port);
+            }
         }
     }
 }
 
-/* Waits until a node says something of another one: "127.0.0.1:7000@17000
- * master", say. */
-static void wait_for_node(const struct node *n, const struct node *other,
-                          const char *what) {
-    wait_for(n, "CLUSTER NODES", "%s 127.0.0.1:%s@%d %s", other->id,
-             other->port, atoi(other->port) + BUS, what);
+/* redis-cli wants nodes that know nobody, and the last thing that it does to
+ * them is to let the last one meet the first. Then it looks once a second
+ * whether all know all slots: by gossip alone, three nodes take one to eight
+ * seconds, so we spread the news. */
+static void hurry(void *context) {
+    redis_cluster *rc = context;
+    if (rc->ms++ % MEET_MS == 0
+        && !says(&rc->nodes[rc->count - 1], "CLUSTER INFO",
+                 "cluster_known_nodes:1\r")) {
+        introduce(rc);
+    }
 }
 
-/* Makes replicas, and waits until all nodes know, and know of all epochs: who
- * does not would not vote for a replica. */
-static void add_replicas(redis_cluster *rc) {
-    for (unsigned i = rc->masters; i < rc->count; i++) {
-        tell(&rc->nodes[i], "CLUSTER REPLICATE %s",
-             rc->nodes[i - rc->masters].id);
-    }
-    introduce(rc);
+/* The end of a file: there a program says why it has failed. In a short one we
+ * cannot go back so far, and stay at its beginning. */
+static const char *last_words(const char *path) {
+    static char words[256];
+    FILE *file = fopen(path, "r");
+    must(file != NULL, "read what redis-cli has printed");
+    fseek(file, 1 - (long)sizeof words, SEEK_END);
+    size_t len = fread(words, 1, sizeof words - 1, file);
+    fclose(file);
+    len -= len > 0 && words[len - 1] == '\n';
+    words[len] = '\0';
+    return words;
+}
+
+/* TERM: in a terminal it prints in colours. */
+static void join(redis_cluster *rc, process *cli, unsigned replicas) {
+    char line[512];
+    int used = sprintf(line, "exec env TERM=dumb redis-cli --cluster create");
     for (unsigned i = 0; i < rc->count; i++) {
-        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_current_epoch:%u\r",
-                 rc->masters);
-        for (unsigned k = rc->masters; k < rc->count; k++) {
-            wait_for_node(&rc->nodes[i], &rc->nodes[k],
-                          i == k ? "myself,slave" : "slave");
+        used += sprintf(line + used, " %s", redis_cluster_address(rc, i));
+    }
+    sprintf(line + used, " --cluster-yes --cluster-replicas %u > printed 2>&1",
+            replicas);
+    if (!process_run(cli, (const char *[]){"sh", "-c", line, NULL}, hurry,
+                     rc)) {
+        const char *path = text("%s/printed", process_directory(cli));
+        must(false, text("redis-cli --cluster create\n%s", last_words(path)));
+    }
+}
+
+/* What a node says of another one when that is "master", say. */
+static const char *as(const struct node *n, const char *what) {
+    return text("%s 127.0.0.1:%s@%d %s", n->id, n->port, atoi(n->port) + BUS,
+                what);
+}
+
+/* Who has not heard of a replica, and of all epochs, would not vote for it;
+ * redis-cli counts them from 1 on. */
+static bool all_know_replicas(const redis_cluster *rc) {
+    for (unsigned i = 0; i < rc->count; i++) {
+        const struct node *n = &rc->nodes[i];
+        bool knows = says(n, "CLUSTER INFO",
+                          text("cluster_current_epoch:%u\r", rc->count));
+        for (unsigned k = rc->masters; k < rc->count && knows; k++) {
+            knows = says(n, "CLUSTER NODES",
+                         as(&rc->nodes[k], i == k ? "myself,slave" : "slave"));
+        }
+        if (!knows) {
+            return false;
         }
     }
+    return true;
+}
+
+static void introduce_replicas(redis_cluster *rc) {
+    bool know = all_know_replicas(rc);
+    for (int ms = 0; ms < WAIT_MS && !know; ms++) {
+        if (ms % MEET_MS == 0) {
+            introduce(rc);
+        }
+        pause_ms(1);
+        know = all_know_replicas(rc);
+    }
+    must(know, "let all nodes know all replicas");
+}
+
+/* Who is being met counts as a node of its own until both know each other. */
+static void wait_for_all(const redis_cluster *rc) {
+    for (unsigned i = 0; i < rc->count; i++) {
+        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_state:ok");
+        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_known_nodes:%u\r",
+                 rc->count);
+    }
+    for (unsigned i = rc->masters; i < rc->count; i++) {
+        wait_for(&rc->nodes[i], "INFO replication", "master_link_status:up");
+    }
+}
+
+static unsigned node_at(const redis_cluster *rc, long long port) {
+    unsigned i = 0;
+    while (i < rc->count && atoi(rc->nodes[i].port) != port) {
+        i++;
+    }
+    must(i < rc->count, "look for a node by its port");
+    return i;
+}
+
+/* redis-cli deals out slots and replicas as it likes. */
+static void learn_owners(redis_cluster *rc) {
+    redisReply *ranges = command(&rc->nodes[0], "CLUSTER SLOTS");
+    for (size_t i = 0; i < ranges->elements; i++) {
+        redisReply *const *range = ranges->element[i]->element;
+        unsigned owner = node_at(rc, range[2]->element[1]->integer);
+        for (long long slot = range[0]->integer; slot <= range[1]->integer;
+             slot++) {
+            rc->owner[slot] = rc->heir[slot] = (unsigned char)owner;
+        }
+    }
+    freeReplyObject(ranges);
+}
+
+static void sort_replicas(redis_cluster *rc) {
+    struct node sorted[NODES_MAX];
+    memcpy(sorted, rc->nodes, sizeof sorted);
+    for (unsigned i = rc->masters; i < rc->count; i++) {
+        redisReply *role = command(&rc->nodes[i], "ROLE");
+        unsigned master = node_at(rc, role->element[2]->integer);
+        sorted[rc->masters + master] = rc->nodes[i];
+        freeReplyObject(role);
+    }
+    memcpy(rc->nodes, sorted, sizeof sorted);
 }
 
 static redis_cluster *create(unsigned masters, unsigned replicas) {
     test_allow(SECONDS);
     redis_cluster *rc = mmap(NULL, sizeof *rc, PROT_READ | PROT_WRITE,
                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    must(rc != MAP_FAILED && replicas <= masters
-             && masters + replicas <= NODES_MAX,
+    must(rc != MAP_FAILED && replicas <= 1
+             && masters * (1 + replicas) <= NODES_MAX,
          "start a cluster");
     rc->masters = masters;
-    rc->count = masters + replicas;
+    rc->count = masters * (1 + replicas);
     for (unsigned i = 0; i < rc->count; i++) {
         start_node(&rc->nodes[i]);
     }
@@ -194,22 +286,14 @@ redis_cluster *redis_cluster_start_one(void) {
 }
 
 redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas) {
+    process *cli = process_create("redis-cli", "redis-tools");
     redis_cluster *rc = create(masters, replicas);
-    for (unsigned i = 0; i < masters; i++) {
-        give_slots(rc, i);
-    }
-    introduce(rc);
-    for (unsigned i = 0; i < rc->count; i++) {
-        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_known_nodes:%u\r",
-                 rc->count);
-    }
-    add_replicas(rc);
-    for (unsigned i = 0; i < rc->count; i++) {
-        wait_for(&rc->nodes[i], "CLUSTER INFO", "cluster_state:ok");
-    }
-    for (unsigned i = masters; i < rc->count; i++) {
-        wait_for(&rc->nodes[i], "INFO replication", "master_link_status:up");
-    }
+    join(rc, cli, replicas);
+    process_destroy(cli);
+    introduce_replicas(rc);
+    wait_for_all(rc);
+    learn_owners(rc);
+    sort_replicas(rc);
     return rc;
 }
 
@@ -334,7 +418,8 @@ void redis_cluster_fail_over(redis_cluster *rc, unsigned master) {
     must(won, "CLUSTER FAILOVER FORCE");
     for (unsigned i = 0; i < rc->masters; i++) {
         if (i != master) {
-            wait_for_node(&rc->nodes[i], replica, "master");
+            wait_for(&rc->nodes[i], "CLUSTER NODES", "%s",
+                     as(replica, "master"));
         }
     }
 }

@@ -4,11 +4,11 @@
  *     ... connect to redis_cluster_address(rc, 0) ...
  *     redis_cluster_stop(rc);
  *
- * Its nodes are servers of redis.h, and end as those do. It takes some two
- * seconds to start: so long does Redis refuse to serve slots after it began to
- * run. A node that seems dead is given up by the others only after a quarter
- * of a minute, so that none is on a slow machine; redis_cluster_fail_over need
- * not wait for that.
+ * Its nodes are servers of redis.h, and end as those do; they become a cluster
+ * by "redis-cli --cluster create". It takes some two seconds to start: so long
+ * does Redis refuse to serve slots after it began to run. A node that seems
+ * dead is given up by the others only after a quarter of a minute, so that none
+ * is on a slow machine; redis_cluster_fail_over need not wait for that.
  *
  * What goes wrong fails the running test. */
 #ifndef SUPPORT_CLUSTER_H
@@ -22,7 +22,7 @@ typedef struct redis_cluster redis_cluster;
 /* Starts nodes and waits until they serve all slots.
  * masters: 3 or more; they are nodes 0, 1, ..., and share the slots evenly and
  * in order.
- * replicas: at most `masters`; node masters + i is the replica of node i. */
+ * replicas: of each master, 0 or 1; node masters + i is the one of node i. */
 redis_cluster *redis_cluster_start(unsigned masters, unsigned replicas);
 
 /* Starts one node that owns nothing and knows nobody: at once. */
