@@ -7,7 +7,7 @@ set xlabel 'time, s'
 set ylabel 'stale reads, % of all'
 set xrange [0:24]
 set yrange [0:*]
-set key top left
+if (!in_text) set key top left
 
 if (!in_text) {
     set object 1 rectangle from 8, graph 0 to 12, graph 1 \

@@ -146,7 +146,9 @@ static inline bool bus_introduce(bus *b) {
 }
 
 /* Nobody owes us an answer between two commands, so whatever can be read then
- * is the end of the connection: time for a new one. */
+ * is the end of the connection: time for a new one. That has an origin of its
+ * own, so what the old one has published, and nobody here has read yet, comes
+ * back as if another had said it: that costs a load, and is never wrong. */
 static inline bool bus_can_speak(bus *b) {
     if (b->speaks && !b->speaks->err && !bus_readable(b->speaks, 0)) {
         return true;

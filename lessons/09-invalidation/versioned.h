@@ -38,7 +38,8 @@
  * [P3] An invalidated key is gone, value and version: it misses, and a set of
  *      any version is accepted.
  * [P4] Keys and tags are any bytes of any length; the cache keeps its own
- *      copies.
+ *      copies. What a caller passes must live until the call returns, so it may
+ *      not lie in a value that the call ends.
  * [P5] Invalidating a tag hides all entries that carry it at once, in the same
  *      few steps for one entry and for a million; no other entry is touched. A
  *      hidden entry is as good as gone, and is freed when it is met. Tags on
@@ -59,13 +60,15 @@
  * [P11] What one cache invalidates, every cache connected to the same channel
  *      forgets as soon as Redis has delivered it: at its next get, set with a
  *      lease or poll. Its own events do not come back to it, and those of
- *      others it does not tell on.
+ *      others it does not tell on. An invalidation that Redis did not confirm
+ *      says so.
  * [P12] A cache that lost its connection forgets everything before it serves
  *      again, for it may have missed events; also when the connection was back
  *      before anyone looked. Without a connection it keeps nothing, and no get
  *      waits.
  * [P13] A message that is not understood counts as: everything may be wrong.
- * [P14] Bad arguments are refused with STATUS_INVALID and have no effect. */
+ * [P14] Bad arguments are refused with STATUS_INVALID and have no effect; nor
+ *      has a connect that finds no server. */
 #ifndef LESSON_VERSIONED_H
 #define LESSON_VERSIONED_H
 
@@ -87,8 +90,9 @@ typedef enum versioned_event {
 /* -- in one process ----------------------------------------------------- */
 
 /* Makes an empty cache.
- * destroy_value: called once for each value that leaves the cache; NULL when
- * the values need no end of their own. It may not call the cache.
+ * destroy_value: called once for each value that leaves the cache, also for
+ * one that is NULL; NULL when the values need no end of their own. It may not
+ * call the cache.
  * seed: start of the hashes, as in lesson 2.
  * out: the cache, which the caller ends with versioned_destroy.
  * Returns: STATUS_OK; STATUS_NO_MEMORY. *out is written on STATUS_OK only.
@@ -163,7 +167,8 @@ status versioned_set_leased(versioned *v, bytes key, void *value,
 
 /* -- between processes -------------------------------------------------- */
 
-/* Joins all caches on one channel of one Redis server, and forgets everything.
+/* Joins all caches on one channel of one Redis server, and forgets everything,
+ * as soon as the subscription is confirmed; subscribers hear VERSIONED_ALL.
  * A program that talks to sockets must ignore SIGPIPE.
  * path: of the server's unix socket; copied.
  * channel: a name, not empty; copied.
