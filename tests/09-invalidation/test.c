@@ -482,7 +482,8 @@ static void listen_in(void *context, versioned_event event, bytes name) {
     static const char *kinds[] = {"k", "t", "all"};
     size_t used = strlen(e->heard);
     if (event == VERSIONED_ALL) {
-        snprintf(e->heard + used, sizeof e->heard - used, "all ");
+        snprintf(e->heard + used, sizeof e->heard - used, "all%.*s ",
+                 (int)name.len, name.len ? (const char *)name.data : "");
     } else {
         snprintf(e->heard + used, sizeof e->heard - used, "%s(%.*s) ",
                  kinds[event], (int)name.len,
@@ -1268,6 +1269,7 @@ TEST(a_cache_forgets_everything_when_it_joins, "P12", "9.7") {
     versioned *v = fresh();
     struct ear ear;
     set(v, "a", &cells[0], 1);
+    tag(v, "a", "staff");
     uint64_t lease = miss(v, "b", 0);
     subscribe(v, &ear, NULL);
     join(v, server);
@@ -1767,10 +1769,51 @@ TEST(a_load_begun_without_a_connection_is_refused, "P12", "9.9") {
     redis_stop(server);
 }
 
+TEST(a_lease_from_before_the_loss_stays_void, "P12", "9.9") {
+    redis *server = server_for_test();
+    versioned *v = joined(server);
+    uint64_t leases[5];
+    for (size_t i = 0; i < 5; i++) {
+        leases[i] = miss(v, "a", 0);
+        invalidate(v, "a");
+    }
+    redis_restart(server);
+    poll_until_back(v);
+    for (size_t i = 0; i < 5; i++) {
+        want_status(set_leased(v, "a", &cells[0], 1, leases[i]), STATUS_STALE,
+                    text("get a after %zu invalidations: a miss; restart "
+                         "Redis, poll until connected; set a with the lease",
+                         i),
+                    "what leases are made of may only count up, whatever is "
+                    "forgotten");
+    }
+    versioned_destroy(v);
+    redis_stop(server);
+}
+
 static int64_t now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* No poll here, but those of the gets. */
+TEST(gets_alone_bring_the_connection_back, "P12", "9.9") {
+    redis *server = server_for_test();
+    versioned *v = joined(server);
+    redis_restart(server);
+    status s = STATUS_BACKEND;
+    int64_t end = now_ms() + 1000;
+    while (s == STATUS_BACKEND && now_ms() < end) {
+        has(v, "a");
+        s = versioned_set(v, bytes_of("a"), &cells[0], 1);
+    }
+    want_status(s, STATUS_OK,
+                "restart Redis; get a and set a in turn, for up to a second",
+                "a get polls without a connection too, for that is what calls "
+                "again");
+    versioned_destroy(v);
+    redis_stop(server);
 }
 
 /* A server that is stopped keeps its connections and answers nothing. */
