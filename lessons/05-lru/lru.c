@@ -51,11 +51,19 @@ void lru_on_evict(lru *l,
     TODO("5.7: keep the callback and its context; call it in each eviction");
 }
 
+uint64_t lru_hash(bytes key, uint64_t seed) {
+    TODO("5.2: hash the key as lesson 2 does, and return all 64 bits");
+}
+
 status lru_set(lru *l, bytes key, void *value) {
     TODO("5.2: put key and value into a free node, the node into both lists");
 }
 
 bool lru_get(lru *l, bytes key, void **value) {
+    TODO("5.5: hash the key, and leave the rest to lru_get_hashed");
+}
+
+bool lru_get_hashed(lru *l, bytes key, uint64_t hash, void **value) {
     TODO("5.5: find the key, count a hit or a miss, promote, give the value");
 }
 

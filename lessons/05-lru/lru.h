@@ -43,7 +43,10 @@
  *      entry is lost, none is evicted, and the order stays.
  * [P11] hits + misses = gets, and evictions are counted exactly.
  * [P12] Destroy destroys every value once and gives back every byte;
- *      destroy(NULL) does nothing. */
+ *      destroy(NULL) does nothing.
+ * [P13] A get that is given the hash is the same get. The hash depends on the
+ *      seed and on every byte of the key, and spreads keys over all its 64
+ *      bits. */
 #ifndef LESSON_LRU_H
 #define LESSON_LRU_H
 
@@ -89,6 +92,13 @@ void lru_on_evict(lru *l,
                   void (*evicted)(void *context, bytes key, void *value),
                   void *context);
 
+/* The hash by which a cache of this seed finds a key, for callers who need it
+ * before they know in which cache to look: lesson 7 chooses one of many by it.
+ * They choose by the upper half, as a cache finds its bucket by the lower.
+ * Returns: 64 bits, each of them as likely 0 as 1.
+ * Cost: O(length of the key), no allocation. */
+uint64_t lru_hash(bytes key, uint64_t seed);
+
 /* Inserts, or replaces the value of a key that is there; either way the entry
  * is now the most recent.
  * key: any bytes; copied.
@@ -105,6 +115,12 @@ status lru_set(lru *l, bytes key, void *value);
  * Returns: whether the key is there; if not, *value is not written.
  * Cost: O(1) expected, no allocation. */
 bool lru_get(lru *l, bytes key, void **value);
+
+/* As lru_get, for callers who have the hash already: it is not computed again.
+ * hash: lru_hash of this key and the seed that the cache was made with. With
+ * any other the key may seem to be missing.
+ * value, returns, cost: as lru_get. */
+bool lru_get_hashed(lru *l, bytes key, uint64_t hash, void **value);
 
 /* Looks a key up and leaves order and statistics as they are.
  * value, returns, cost: as lru_get. */

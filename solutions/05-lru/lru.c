@@ -39,7 +39,7 @@ struct lru {
 };
 
 static uint32_t hash_of(const lru *l, bytes key) {
-    return (uint32_t)XXH3_64bits_withSeed(key.data, key.len, l->seed);
+    return (uint32_t)lru_hash(key, l->seed);
 }
 
 static bytes key_of(const struct node *node) {
@@ -216,6 +216,10 @@ void lru_on_evict(lru *l,
     l->evicted_context = context;
 }
 
+uint64_t lru_hash(bytes key, uint64_t seed) {
+    return XXH3_64bits_withSeed(key.data, key.len, seed);
+}
+
 status lru_set(lru *l, bytes key, void *value) {
     uint32_t hash = hash_of(l, key);
     uint32_t at = find(l, key, hash);
@@ -236,7 +240,11 @@ status lru_set(lru *l, bytes key, void *value) {
 }
 
 bool lru_get(lru *l, bytes key, void **value) {
-    uint32_t at = find(l, key, hash_of(l, key));
+    return lru_get_hashed(l, key, hash_of(l, key), value);
+}
+
+bool lru_get_hashed(lru *l, bytes key, uint64_t hash, void **value) {
+    uint32_t at = find(l, key, (uint32_t)hash);
     if (at == NONE) {
         l->stats.misses++;
         return false;

@@ -374,6 +374,50 @@ TEST(who_does_not_know_the_seed_cannot_make_it_slow, "P9", "5.2") {
               "the hash does not use the seed");
 }
 
+/* Pairs of keys that are not the same; "" and a zero byte look alike to some.
+ */
+TEST(a_hash_depends_on_the_seed_and_on_every_byte, "P13", "5.2") {
+    static const bytes pairs[][2] = {
+        {{"a", 1}, {"b", 1}},
+        {{"", 0}, {"\0", 1}},
+        {{"a\0b", 3}, {"a\0c", 3}},
+        {{"the same sixteen bytes, then one", 32},
+         {"the same sixteen bytes, then two", 32}},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        want_true(lru_hash(pairs[i][0], 42) == lru_hash(pairs[i][0], 42),
+                  text("hash a key twice, pair number %zu", i),
+                  "the hash of a key must always be the same");
+        want_false(lru_hash(pairs[i][0], 42) == lru_hash(pairs[i][1], 42),
+                   text("hash both keys of pair number %zu: equal?", i),
+                   "every byte of the key must enter the hash");
+        want_false(lru_hash(pairs[i][0], 42) == lru_hash(pairs[i][0], 43),
+                   text("hash a key with the seeds 42 and 43: equal?"),
+                   "the hash does not use the seed");
+    }
+}
+
+/* Of n fair coins, n / 2 show heads, give or take a few times sqrt(n) / 2. */
+TEST(a_hash_spreads_keys_over_all_its_bits, "P13", "5.2") {
+    enum { KEYS = 4096, MARGIN = 256 };
+    size_t ones[64] = {0};
+    for (size_t n = 0; n < KEYS; n++) {
+        uint64_t hash = lru_hash(bytes_of(key_number(n)), 42);
+        for (size_t bit = 0; bit < 64; bit++) {
+            ones[bit] += hash >> bit & 1;
+        }
+    }
+    for (size_t bit = 0; bit < 64; bit++) {
+        want_that(ones[bit] > KEYS / 2 - MARGIN
+                      && ones[bit] < KEYS / 2 + MARGIN,
+                  "hash key-0 ... key-4095, look at bit %zu\n"
+                  "wanted  a 1 in about half of the hashes\n"
+                  "got     a 1 in %zu of %d\n"
+                  "likely  only a part of the 64 bits is returned",
+                  bit, ones[bit], KEYS);
+    }
+}
+
 TEST(destroy_destroys_every_value_once, "P12", "5.2") {
     lru *l = fresh(CELLS);
     set_letters(l, CELLS - 4);
@@ -590,6 +634,48 @@ TEST(a_get_gives_the_value_and_a_miss_writes_nothing, "P1", "5.5") {
                "get found a key that nobody set");
     want_pointer(value, &cells[9], "get absent with value = v",
                  "the out-parameter is written on a miss");
+    lru_destroy(l);
+}
+
+static void *get_hashed(lru *l, bytes key) {
+    void *value = NULL;
+    return lru_get_hashed(l, key, lru_hash(key, 42), &value) ? value : NULL;
+}
+
+TEST(a_get_with_the_hash_is_the_same_get, "P13", "5.5") {
+    lru *l = full_of_letters(3);
+    void *value = &cells[9];
+    bytes absent = bytes_of("absent");
+    want_pointer(
+        get_hashed(l, bytes_of("a")), &cells[0],
+        "set a b c, get a with its hash",
+        "the lower 32 bits of the hash must name the same bucket as in "
+        "a set");
+    want_false(lru_get_hashed(l, absent, lru_hash(absent, 42), &value),
+               "set a b c, get absent with its hash",
+               "get found a key that nobody set");
+    want_pointer(value, &cells[9], "get absent with its hash and value = v",
+                 "the out-parameter is written on a miss");
+    want_int(lru_statistics(l).hits, 1, "get a and absent so: hits",
+             "a get counts, whoever has hashed the key");
+    want_int(lru_statistics(l).misses, 1, "get a and absent so: misses",
+             "a get counts, whoever has hashed the key");
+    want_order(l, "bca", "set a b c, get a with its hash",
+               "a get promotes, whoever has hashed the key");
+    lru_destroy(l);
+}
+
+TEST(a_hash_proves_no_key, "P13", "5.5") {
+    char one[16], other[16];
+    colliding_keys(42, one, other);
+    lru *l = fresh(4);
+    lru_set(l, (bytes){one, 16}, &cells[0]);
+    want_pointer(get_hashed(l, (bytes){other, 16}), NULL,
+                 "set one key, get another key with the same 64-bit hash",
+                 "equal hashes do not prove equal keys: compare the bytes");
+    want_pointer(get_hashed(l, (bytes){one, 16}), &cells[0],
+                 "set a key, get it with its hash",
+                 "a get with the hash must find what a set has stored");
     lru_destroy(l);
 }
 
@@ -1012,6 +1098,13 @@ static const char *set_without_memory(struct beside *b, model_step s) {
     return NULL;
 }
 
+/* Every other get brings the hash along. */
+static bool model_get(struct beside *b, model_step s) {
+    bytes key = bytes_of(model_key(s.key));
+    return s.value % 2 ? lru_get_hashed(b->l, key, lru_hash(key, 42), NULL)
+                       : lru_get(b->l, key, NULL);
+}
+
 static const char *model_do(struct beside *b, model_step s) {
     bytes key = bytes_of(model_key(s.key));
     size_t at = model_find(b, s.key);
@@ -1025,7 +1118,7 @@ static const char *model_do(struct beside *b, model_step s) {
         model_set(b, s.key, &cells[s.value]);
         break;
     case GET:
-        if (lru_get(b->l, key, NULL) != had) {
+        if (model_get(b, s) != had) {
             return had ? "get did not find the key" : "get found the key";
         }
         b->stats.hits += had;
@@ -1081,8 +1174,12 @@ static void model_print(FILE *out, model_step s) {
     if (s.operation == SET_WITHOUT_MEMORY) {
         fprintf(out, "heap_fail_at(%u); ", 1 + s.value % 3);
     }
-    fprintf(out, "lru_%s(l, bytes_of(\"%s\")", calls[s.operation],
-            model_key(s.key));
+    bool hashed = s.operation == GET && s.value % 2;
+    fprintf(out, "lru_%s%s(l, bytes_of(\"%s\")", calls[s.operation],
+            hashed ? "_hashed" : "", model_key(s.key));
+    if (hashed) {
+        fprintf(out, ", lru_hash(bytes_of(\"%s\"), 42)", model_key(s.key));
+    }
     if (s.operation == GET || s.operation == PEEK) {
         fprintf(out, ", &value");
     } else if (s.operation != DELETE) {

@@ -55,7 +55,7 @@ static struct node *node_of_age(struct link *age) {
 }
 
 static uint64_t hash_of(const lru *l, bytes key) {
-    return XXH3_64bits_withSeed(key.data, key.len, l->seed);
+    return lru_hash(key, l->seed);
 }
 
 static bytes key_of(const struct node *node) {
@@ -146,6 +146,10 @@ static void replace_value(lru *l, struct node *node, void *value) {
     end_value(l, old);
 }
 
+uint64_t lru_hash(bytes key, uint64_t seed) {
+    return XXH3_64bits_withSeed(key.data, key.len, seed);
+}
+
 status lru_set(lru *l, bytes key, void *value) {
     uint64_t hash = hash_of(l, key);
     struct node *node = find(l, key, hash);
@@ -173,7 +177,11 @@ status lru_set(lru *l, bytes key, void *value) {
 }
 
 bool lru_get(lru *l, bytes key, void **value) {
-    struct node *node = find(l, key, hash_of(l, key));
+    return lru_get_hashed(l, key, hash_of(l, key), value);
+}
+
+bool lru_get_hashed(lru *l, bytes key, uint64_t hash, void **value) {
+    struct node *node = find(l, key, hash);
     if (!node) {
         l->stats.misses++;
         return false;
