@@ -82,7 +82,8 @@ watched-12-api := libraries
 watched-14-best-practices := moments libraries
 wrapped-heap := malloc calloc realloc free aligned_alloc strdup strndup
 wrapped-moments := pthread_mutex_lock pthread_mutex_trylock \
-    pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait
+    pthread_mutex_unlock pthread_cond_wait pthread_cond_timedwait \
+    pthread_spin_lock pthread_spin_trylock pthread_spin_unlock
 
 # What a bench has beside its own program: peers in C++ (plots/NAME.cc).
 peers-14-best-practices := 14-absl

@@ -4,10 +4,10 @@
  *     07-threads speed label=shared.so...   calls per second by threads, as TSV
  *     07-threads one label=shared.so...     the gets that callgrind counts
  *
- * Shared has 1,024 shards, and as the peer shared-16 only sixteen. The other
- * peers are one lru behind one mutex (the slide's program in C), one lru
- * behind a read-write lock, and an lru for each thread, which shares nothing:
- * that is all the machine can give. All copy values in and out, as shared does.
+ * Shared has 32 shards, and as the peer shared-1024 far more. The other peers
+ * are one lru behind one mutex (the slide's program in C), one lru behind a
+ * read-write lock, and an lru for each thread, which shares nothing: that is
+ * all the machine can give. All copy values in and out, as shared does.
  * Behind a read-write lock a get may not move its entry, so it peeks, and what
  * goes is no longer the least recent. The lru comes from the shared object of
  * the first implementation, which is linked with it. */
@@ -25,8 +25,8 @@
 #define ZIPF_PERCENT 99
 
 enum {
-    SHARDS = 1024,
-    FEW_SHARDS = 16,
+    SHARDS = 32,
+    MANY_SHARDS = 1024,
     ENTRIES = 100000,
     VALUE_LEN = 32,
     THREADS_MAX = 8
@@ -137,10 +137,10 @@ static void counts(const implementation *impls, size_t count) {
 
 /* -- the contenders ------------------------------------------------------- */
 
-typedef enum style { SHARED, FEW, MUTEX, RWLOCK, PRIVATE, STYLES } style;
+typedef enum style { SHARED, MANY, MUTEX, RWLOCK, PRIVATE, STYLES } style;
 
-static const char *const style_names[] = {NULL, "shared-16", "mutex", "rwlock",
-                                          "private"};
+static const char *const style_names[] = {NULL, "shared-1024", "mutex",
+                                          "rwlock", "private"};
 
 /* What one round works on. */
 typedef struct table {
@@ -174,7 +174,7 @@ static size_t copy_out(const value *v, char *buffer) {
 static void table_set(table *t, size_t thread, bytes k, bytes v) {
     switch (t->style) {
     case SHARED:
-    case FEW:
+    case MANY:
         if (t->impl->set(t->shared, k, v) != STATUS_OK) {
             measure_die("%s: shared_set failed", t->impl->label);
         }
@@ -199,7 +199,7 @@ static size_t table_get(table *t, size_t thread, bytes k, char *buffer) {
     void *found;
     switch (t->style) {
     case SHARED:
-    case FEW: t->impl->get(t->shared, k, buffer, VALUE_LEN, &len); break;
+    case MANY: t->impl->get(t->shared, k, buffer, VALUE_LEN, &len); break;
     case MUTEX:
         pthread_mutex_lock(&t->mutex);
         if (t->impl->lru_get(t->lrus[0], k, &found)) {
@@ -227,11 +227,11 @@ static void table_open(table *t, const bench_key *keys, size_t threads) {
     size_t copies = t->style == PRIVATE ? threads : 1;
     pthread_mutex_init(&t->mutex, NULL);
     pthread_rwlock_init(&t->rwlock, NULL);
-    if (t->style <= FEW) {
-        t->shared =
-            create(t->impl, 2 * ENTRIES, t->style == FEW ? FEW_SHARDS : SHARDS);
+    if (t->style <= MANY) {
+        t->shared = create(t->impl, 2 * ENTRIES,
+                           t->style == MANY ? MANY_SHARDS : SHARDS);
     }
-    for (size_t c = 0; t->style > FEW && c < copies; c++) {
+    for (size_t c = 0; t->style > MANY && c < copies; c++) {
         if (t->impl->lru_create(2 * ENTRIES, free, SEED, &t->lrus[c])
             != STATUS_OK) {
             measure_die("%s: lru_create failed", t->impl->label);
@@ -245,7 +245,7 @@ static void table_open(table *t, const bench_key *keys, size_t threads) {
 }
 
 static void table_close(table *t) {
-    if (t->style <= FEW) {
+    if (t->style <= MANY) {
         t->impl->destroy(t->shared);
     }
     for (size_t c = 0; c < THREADS_MAX; c++) {
@@ -404,7 +404,7 @@ static void ask_all(void *context) {
 
 static void count_gets(const implementation *i, const bench_key *keys,
                        size_t n) {
-    ask a = {i, create(i, 4 * n + 4 * FEW_SHARDS, FEW_SHARDS), keys, n};
+    ask a = {i, create(i, 4 * n + 4 * SHARDS, SHARDS), keys, n};
     for (size_t k = 0; k < n; k++) {
         if (i->set(a.shared, key_bytes(&keys[k]), (bytes){"value", 5})
             != STATUS_OK) {

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <xxhash.h>
 
 /* Two shards in one line of the processors' caches would hold each other up
  * though their locks differ ("false sharing"). */
 enum { LINE_BYTES = 64 };
+
+/* How often a thread tries a shard's lock before it sleeps a little. */
+enum { TRIES = 100 };
 
 /* A value never changes. The lru holds it, and so does the flight that loaded
  * it, until the last one who waits has his copy. */
@@ -23,20 +25,23 @@ struct value {
     char data[];
 };
 
-/* A load that is running, or has ended and is still being looked at. */
+/* A load that is running, or has ended and is still being looked at. Who waits
+ * for it may wait for long, so the lock that he gives back meanwhile is a
+ * mutex, and not the shard's. */
 struct flight {
     struct flight *next; /* in the shard's list */
     bytes key;           /* lent by the thread that loads */
     pthread_t loader;
+    status status;        /* once it is done, */
+    struct value *value;  /* and what it brought; NULL unless STATUS_OK */
+    size_t holders;       /* the loader, and all who wait */
+    pthread_mutex_t lock; /* guards `done`; the shard's lock all the rest */
     pthread_cond_t ended;
     bool done;
-    status status;       /* once it is done, */
-    struct value *value; /* and what it brought; NULL unless STATUS_OK */
-    size_t holders;      /* the loader, and all who wait */
 };
 
 struct shard {
-    _Alignas(LINE_BYTES) pthread_mutex_t lock; /* guards all of these */
+    _Alignas(LINE_BYTES) pthread_spinlock_t lock; /* guards all of these */
     lru *entries;
     struct flight *flights; /* loads whose result will be kept */
     uint64_t loads, failures, joins;

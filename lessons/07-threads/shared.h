@@ -104,8 +104,8 @@ typedef status (*shared_load)(void *context, bytes key, bytes *value);
  * capacity: entries in all, at least one per shard, at most LRU_CAPACITY_MAX
  * (lesson 5). Each shard has room for capacity / shards of them; of what is
  * left over, the first shards have one each.
- * shards: 1 to SHARED_SHARDS_MAX; some four to sixteen per processor let
- * threads meet seldom.
+ * shards: 1 to SHARED_SHARDS_MAX; some sixteen per processor let threads meet
+ * seldom.
  * seed: start of the hash, as in lesson 2.
  * out: the cache, which the caller ends with shared_destroy.
  * Returns: STATUS_OK; STATUS_INVALID for a number out of range;

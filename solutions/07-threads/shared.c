@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <xxhash.h>
 
 /* Two shards in one line of the processors' caches would hold each other up
  * though their locks differ ("false sharing"). */
 enum { LINE_BYTES = 64 };
+
+/* How often a thread tries a shard's lock before it sleeps a little. */
+enum { TRIES = 100 };
 
 /* A value never changes. The lru holds it, and so does the flight that loaded
  * it, until the last one who waits has his copy. */
@@ -22,20 +24,23 @@ struct value {
     char data[];
 };
 
-/* A load that is running, or has ended and is still being looked at. */
+/* A load that is running, or has ended and is still being looked at. Who waits
+ * for it may wait for long, so the lock that he gives back meanwhile is a
+ * mutex, and not the shard's. */
 struct flight {
     struct flight *next; /* in the shard's list */
     bytes key;           /* lent by the thread that loads */
     pthread_t loader;
+    status status;        /* once it is done, */
+    struct value *value;  /* and what it brought; NULL unless STATUS_OK */
+    size_t holders;       /* the loader, and all who wait */
+    pthread_mutex_t lock; /* guards `done`; the shard's lock all the rest */
     pthread_cond_t ended;
     bool done;
-    status status;       /* once it is done, */
-    struct value *value; /* and what it brought; NULL unless STATUS_OK */
-    size_t holders;      /* the loader, and all who wait */
 };
 
 struct shard {
-    _Alignas(LINE_BYTES) pthread_mutex_t lock; /* guards all of these */
+    _Alignas(LINE_BYTES) pthread_spinlock_t lock; /* guards all of these */
     lru *entries;
     struct flight *flights; /* loads whose result will be kept */
     uint64_t loads, failures, joins;
@@ -50,9 +55,25 @@ struct shared {
 
 /* The lru uses the lower half of the same hash. Taking the upper half here
  * keeps the keys of one shard spread over all of its buckets. */
-static struct shard *shard_of(const shared *s, bytes key) {
-    uint64_t hash = XXH3_64bits_withSeed(key.data, key.len, s->seed);
+static struct shard *shard_of(const shared *s, uint64_t hash) {
     return &s->shards[(hash >> 32) * s->count >> 32];
+}
+
+/* A shard is in use for less time than it takes to fall asleep and be woken, so
+ * who finds it locked tries again. After many tries its holder must be off its
+ * processor, and may need this one: then sleep a little. The lock is opened in
+ * the end, so the loop ends. */
+static void enter(struct shard *shard) {
+    static const struct timespec moment = {.tv_nsec = 1000};
+    for (size_t tries = 1; pthread_spin_trylock(&shard->lock) != 0; tries++) {
+        if (tries % TRIES == 0) {
+            nanosleep(&moment, NULL);
+        }
+    }
+}
+
+static void leave(struct shard *shard) {
+    pthread_spin_unlock(&shard->lock);
 }
 
 /* Copies bytes into a value with one holder. Returns: NULL without memory. */
@@ -112,6 +133,7 @@ static void drop_flight(struct flight *f) {
     if (--f->holders == 0) {
         drop_value(f->value);
         pthread_cond_destroy(&f->ended);
+        pthread_mutex_destroy(&f->lock);
         free(f);
     }
 }
@@ -125,7 +147,8 @@ static struct flight *take_off(shared *s, struct shard *shard, bytes key) {
     *f = (struct flight){.next = shard->flights,
                          .key = key,
                          .loader = pthread_self(),
-                         .holders = 1};
+                         .holders = 1,
+                         .lock = PTHREAD_MUTEX_INITIALIZER};
     if (pthread_cond_init(&f->ended, &s->monotonic) != 0) {
         free(f);
         return NULL;
@@ -154,7 +177,7 @@ static status keep(struct shard *shard, const struct flight *f,
     return kept;
 }
 
-/* Ends a flight: keeps the value, and wakes everybody who waits for it.
+/* Ends a flight: notes what it brought, and keeps the value.
  * value: has one holder, which is the flight from now on; NULL if none. */
 static void land(struct shard *shard, struct flight *f, status result,
                  struct value *value) {
@@ -167,14 +190,21 @@ static void land(struct shard *shard, struct flight *f, status result,
     shard->failures += result != STATUS_OK;
     f->status = result;
     f->value = value;
-    f->done = true;
-    pthread_cond_broadcast(&f->ended);
 }
 
-/* Runs the loader with the lock open, and ends the flight. */
+/* Wakes everybody who waits for a flight that has landed. */
+static void announce(struct flight *f) {
+    pthread_mutex_lock(&f->lock);
+    f->done = true;
+    pthread_cond_broadcast(&f->ended);
+    pthread_mutex_unlock(&f->lock);
+}
+
+/* Runs the loader with the lock open, and ends the flight. Nobody holds two
+ * locks, so this one is open again while the others are told. */
 static void fly(struct shard *shard, struct flight *f, shared_load load,
                 void *context) {
-    pthread_mutex_unlock(&shard->lock);
+    leave(shard);
     bytes loaded = {NULL, 0};
     struct value *value = NULL;
     status result = load(context, f->key, &loaded);
@@ -182,8 +212,11 @@ static void fly(struct shard *shard, struct flight *f, shared_load load,
         value = new_value(loaded);
         result = value ? STATUS_OK : STATUS_NO_MEMORY;
     }
-    pthread_mutex_lock(&shard->lock);
+    enter(shard);
     land(shard, f, result, value);
+    leave(shard);
+    announce(f);
+    enter(shard);
 }
 
 /* The moment wait_ms from now, by the clock that nobody sets. */
@@ -199,13 +232,18 @@ static struct timespec deadline_after(int64_t wait_ms) {
     return t;
 }
 
-/* A wait may end without a reason, so what counts is `done`. */
-static void wait_for(struct shard *shard, struct flight *f, int64_t wait_ms) {
+/* A wait may end without a reason, so what counts is `done`.
+ * Returns: whether the flight is over. */
+static bool wait_for(struct flight *f, int64_t wait_ms) {
     struct timespec deadline = deadline_after(wait_ms);
     int why = 0;
+    pthread_mutex_lock(&f->lock);
     while (!f->done && why != ETIMEDOUT) {
-        why = pthread_cond_timedwait(&f->ended, &shard->lock, &deadline);
+        why = pthread_cond_timedwait(&f->ended, &f->lock, &deadline);
     }
+    bool done = f->done;
+    pthread_mutex_unlock(&f->lock);
+    return done;
 }
 
 /* A miss: waits for the flight of this key, or becomes it. The shard's lock is
@@ -214,6 +252,7 @@ static status join_or_load(shared *s, struct shard *shard, bytes key,
                            shared_load load, void *context, int64_t wait_ms,
                            struct flight **out) {
     struct flight *f = *find_flight(shard, key);
+    bool done = true;
     if (!f) {
         f = take_off(s, shard, key);
         if (!f) {
@@ -225,20 +264,22 @@ static status join_or_load(shared *s, struct shard *shard, bytes key,
     } else {
         f->holders++;
         shard->joins++;
-        wait_for(shard, f, wait_ms);
+        leave(shard);
+        done = wait_for(f, wait_ms);
+        enter(shard);
     }
     *out = f;
-    return f->done ? f->status : STATUS_TIMEOUT;
+    return done ? f->status : STATUS_TIMEOUT;
 }
 
 /* Returns: false without memory; then the shard is as it was. */
 static bool open_shard(struct shard *shard, size_t capacity, uint64_t seed) {
     *shard = (struct shard){.flights = NULL};
-    if (pthread_mutex_init(&shard->lock, NULL) != 0) {
+    if (pthread_spin_init(&shard->lock, PTHREAD_PROCESS_PRIVATE) != 0) {
         return false;
     }
     if (lru_create(capacity, drop_value, seed, &shard->entries) != STATUS_OK) {
-        pthread_mutex_destroy(&shard->lock);
+        pthread_spin_destroy(&shard->lock);
         return false;
     }
     return true;
@@ -247,7 +288,7 @@ static bool open_shard(struct shard *shard, size_t capacity, uint64_t seed) {
 static void close_shards(struct shard *shards, size_t count) {
     for (size_t i = 0; i < count; i++) {
         lru_destroy(shards[i].entries);
-        pthread_mutex_destroy(&shards[i].lock);
+        pthread_spin_destroy(&shards[i].lock);
     }
 }
 
@@ -307,13 +348,13 @@ status shared_set(shared *s, bytes key, bytes value) {
     if (!v) {
         return STATUS_NO_MEMORY;
     }
-    struct shard *shard = shard_of(s, key);
-    pthread_mutex_lock(&shard->lock);
+    struct shard *shard = shard_of(s, lru_hash(key, s->seed));
+    enter(shard);
     status result = lru_set(shard->entries, key, v);
     if (result == STATUS_OK) {
         overtake(shard, key);
     }
-    pthread_mutex_unlock(&shard->lock);
+    leave(shard);
     if (result != STATUS_OK) {
         drop_value(v);
     }
@@ -322,23 +363,24 @@ status shared_set(shared *s, bytes key, bytes value) {
 
 status shared_get(shared *s, bytes key, void *buffer, size_t size,
                   size_t *len) {
-    struct shard *shard = shard_of(s, key);
+    uint64_t hash = lru_hash(key, s->seed);
+    struct shard *shard = shard_of(s, hash);
     void *value;
     status result = STATUS_MISS;
-    pthread_mutex_lock(&shard->lock);
-    if (lru_get(shard->entries, key, &value)) {
+    enter(shard);
+    if (lru_get_hashed(shard->entries, key, hash, &value)) {
         result = copy_out(value, buffer, size, len);
     }
-    pthread_mutex_unlock(&shard->lock);
+    leave(shard);
     return result;
 }
 
 bool shared_delete(shared *s, bytes key) {
-    struct shard *shard = shard_of(s, key);
-    pthread_mutex_lock(&shard->lock);
+    struct shard *shard = shard_of(s, lru_hash(key, s->seed));
+    enter(shard);
     overtake(shard, key);
     bool found = lru_delete(shard->entries, key);
-    pthread_mutex_unlock(&shard->lock);
+    leave(shard);
     return found;
 }
 
@@ -348,12 +390,13 @@ status shared_get_or_load(shared *s, bytes key, shared_load load, void *context,
     if (!load || wait_ms < 0) {
         return STATUS_INVALID;
     }
-    struct shard *shard = shard_of(s, key);
+    uint64_t hash = lru_hash(key, s->seed);
+    struct shard *shard = shard_of(s, hash);
     struct flight *f = NULL;
     void *value = NULL;
     status result = STATUS_OK;
-    pthread_mutex_lock(&shard->lock);
-    if (!lru_get(shard->entries, key, &value)) {
+    enter(shard);
+    if (!lru_get_hashed(shard->entries, key, hash, &value)) {
         result = join_or_load(s, shard, key, load, context, wait_ms, &f);
         value = f ? f->value : NULL;
     }
@@ -363,7 +406,7 @@ status shared_get_or_load(shared *s, bytes key, shared_load load, void *context,
     if (f) {
         drop_flight(f);
     }
-    pthread_mutex_unlock(&shard->lock);
+    leave(shard);
     return result;
 }
 
@@ -371,7 +414,7 @@ shared_stats shared_statistics(shared *s) {
     shared_stats sum = {0};
     for (size_t i = 0; i < s->count; i++) {
         struct shard *shard = &s->shards[i];
-        pthread_mutex_lock(&shard->lock);
+        enter(shard);
         lru_stats own = lru_statistics(shard->entries);
         sum.hits += own.hits;
         sum.misses += own.misses;
@@ -380,7 +423,7 @@ shared_stats shared_statistics(shared *s) {
         sum.failures += shard->failures;
         sum.joins += shard->joins;
         sum.entries += lru_count(shard->entries);
-        pthread_mutex_unlock(&shard->lock);
+        leave(shard);
     }
     return sum;
 }

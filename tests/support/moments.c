@@ -11,6 +11,9 @@ int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
 int __real_pthread_cond_timedwait(pthread_cond_t *condition,
                                   pthread_mutex_t *lock,
                                   const struct timespec *deadline);
+int __real_pthread_spin_lock(pthread_spinlock_t *lock);
+int __real_pthread_spin_trylock(pthread_spinlock_t *lock);
+int __real_pthread_spin_unlock(pthread_spinlock_t *lock);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *lock);
 int __wrap_pthread_mutex_trylock(pthread_mutex_t *lock);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock);
@@ -18,6 +21,9 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *lock);
 int __wrap_pthread_cond_timedwait(pthread_cond_t *condition,
                                   pthread_mutex_t *lock,
                                   const struct timespec *deadline);
+int __wrap_pthread_spin_lock(pthread_spinlock_t *lock);
+int __wrap_pthread_spin_trylock(pthread_spinlock_t *lock);
+int __wrap_pthread_spin_unlock(pthread_spinlock_t *lock);
 
 static _Thread_local struct {
     bool (*meet)(void *context, moment m); /* NULL: nobody watches */
@@ -42,25 +48,42 @@ static bool meet(moment m) {
     return answer;
 }
 
-int __wrap_pthread_mutex_lock(pthread_mutex_t *lock) {
-    int failure = __real_pthread_mutex_lock(lock);
+/* Both kinds of lock count alike. */
+static int taken(int failure) {
     mine.held += failure == 0;
     return failure;
 }
 
-int __wrap_pthread_mutex_trylock(pthread_mutex_t *lock) {
-    int failure = __real_pthread_mutex_trylock(lock);
-    mine.held += failure == 0;
-    return failure;
-}
-
-int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock) {
-    int failure = __real_pthread_mutex_unlock(lock);
+static int given_back(int failure) {
     mine.held -= failure == 0 && mine.held > 0;
     if (mine.held == 0) {
         meet(MOMENT_UNLOCKED);
     }
     return failure;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *lock) {
+    return taken(__real_pthread_mutex_lock(lock));
+}
+
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *lock) {
+    return taken(__real_pthread_mutex_trylock(lock));
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *lock) {
+    return given_back(__real_pthread_mutex_unlock(lock));
+}
+
+int __wrap_pthread_spin_lock(pthread_spinlock_t *lock) {
+    return taken(__real_pthread_spin_lock(lock));
+}
+
+int __wrap_pthread_spin_trylock(pthread_spinlock_t *lock) {
+    return taken(__real_pthread_spin_trylock(lock));
+}
+
+int __wrap_pthread_spin_unlock(pthread_spinlock_t *lock) {
+    return given_back(__real_pthread_spin_unlock(lock));
 }
 
 /* The end of a wait: the lock is there, but let others have it first. */

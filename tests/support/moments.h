@@ -5,12 +5,13 @@
  * the lock again. A wait may also end without any reason, POSIX says so. All
  * this happens rarely, so code that does not expect it passes nearly always.
  *
- * The linker sends every call of pthread_mutex_lock, _trylock, _unlock,
- * pthread_cond_wait and _timedwait in the linked objects through moments.c
- * (-Wl,--wrap; a lesson asks for it in the Makefile: watched-LESSON). There the
- * test's own function is called, in the very thread that is watched; it may
- * hold that thread up for as long as others need. Nothing happens to a thread
- * that is not watched. Read-write and spin locks are not seen. */
+ * The linker sends every call of pthread_mutex_lock, _trylock, _unlock, of
+ * pthread_spin_lock, _trylock, _unlock, and of pthread_cond_wait and _timedwait
+ * in the linked objects through moments.c (-Wl,--wrap; a lesson asks for it in
+ * the Makefile: watched-LESSON). There the test's own function is called, in
+ * the very thread that is watched; it may hold that thread up for as long as
+ * others need. Nothing happens to a thread that is not watched. Read-write
+ * locks are not seen. */
 #ifndef SUPPORT_MOMENTS_H
 #define SUPPORT_MOMENTS_H
 
