@@ -1511,8 +1511,12 @@ static void try_to_load(void *context) {
     both[1] = begin_load(a->cache, LONG_KEY, a->from, LONG_WAIT_MS);
     settle(both[1]); /* until it waits, or loads itself, or has failed */
     let_go(a->from);
+    const call *came[2];
+    for (size_t i = 0; i < 2; i++) { /* both, before the heap is asked */
+        came[i] = end(both[i], did, NOBODY_WOKE);
+    }
     for (size_t i = 0; i < 2; i++) {
-        const call *c = end(both[i], did, NOBODY_WOKE);
+        const call *c = came[i];
         if (c->status != STATUS_NO_MEMORY || !heap_has_failed()) {
             want_loaded(c, "loaded", did,
                         "either the value or no memory: nothing else");
