@@ -159,7 +159,7 @@ modes := check plain asan tsan fast grade fuzz
 
 # A lesson's own code: strict C17, and a counter in every basic block.
 own = $(or $(filter lessons/% solutions/% build/mutants/%,$1),\
-    $(findstring /alternates/,$1),$(findstring /stub.c,$1))
+    $(findstring /alternates/,$1),$(findstring /stub/,$1))
 code-flags = -D_POSIX_C_SOURCE=200809L -Wconversion -Wno-unused-parameter \
     $(if $(filter fast fuzz,$1),,-fsanitize-coverage=trace-pc)
 test-flags := -D_GNU_SOURCE
@@ -179,7 +179,9 @@ names = $1 $(call number,$1) $(call short,$1) $(module-$1) \
 find = $(firstword $(foreach l,$(lessons),$(if $(filter $1,$(call names,$l)),$l)))
 present := $(foreach l,$(lessons),$(if $(wildcard lessons/$l/*.h),$l))
 lesson = $(filter $(present),$(call find,$*))
-source = lessons/$1/$(module-$1).c
+# The files that a student writes: those of which there is a stub.
+files = $(basename $(notdir $(wildcard tests/$1/stub/*.c)))
+sources = $(patsubst %,lessons/$1/%.c,$(call files,$1))
 below = $(sort $(foreach n,$(needs-$1),$n $(call below,$n)))
 libs = $(sort $(foreach l,$1 $(call below,$1),$(libs-$l)))
 fixtures = $(sort $(fixtures-$1) $(if $(fixtures-$1),process))
@@ -206,17 +208,23 @@ endef
 # student's), mine, solution, stub, mutants/NAME or alternates/NAME.
 run-lesson = $(firstword $(subst /, ,$1))
 which = $(patsubst $(call run-lesson,$1)/%,%,$1)
-# The object of one implementation: build folder, lesson, which.
+# The objects of one implementation: build folder, lesson, which. An alternate is
+# always one file; a mutant is one, beside what the solution has of others.
 implementations = $(patsubst %/plain,%/check,$(1:%/grade=%/check))
-object = $(call implementations,$1)/$(strip \
-    $(if $(filter solution,$3),solutions/$2/$(module-$2),\
-    $(if $(filter lesson mine,$3),lessons/$2/$(module-$2),\
-    $(if $(filter mutants/%,$3),build/mutants/$2/$(notdir $3),tests/$2/$3)))).o
+mutated = $(patsubst b/%.c,%,$(filter b/%.c,$(file <tests/$1/mutants/$2.patch)))
+own-files = $(strip \
+    $(if $(filter solution,$2),$(patsubst %,solutions/$1/%,$(call files,$1)),\
+    $(if $(filter lesson mine,$2),$(patsubst %,lessons/$1/%,$(call files,$1)),\
+    $(if $(filter stub,$2),$(patsubst %,tests/$1/stub/%,$(call files,$1)),\
+    $(if $(filter mutants/%,$2),build/mutants/$1/$(notdir $2) $(patsubst %,solutions/$1/%,\
+        $(filter-out $(call mutated,$1,$(notdir $2)),$(call files,$1))),\
+    tests/$1/$2)))))
+objects = $(patsubst %,$(call implementations,$1)/%.o,$(call own-files,$2,$3))
 below-which = $(if $(filter mine,$1),lesson,solution)
 given = $(foreach g,$(given-$2),$(call implementations,$1)/lessons/$2/$g.o)
-code-objects = $(call object,$1,$2,$3) $(call given,$1,$2) \
+code-objects = $(call objects,$1,$2,$3) $(call given,$1,$2) \
     $(foreach l,$(call below,$2),\
-    $(call object,$1,$l,$(call below-which,$3)) $(call given,$1,$l))
+    $(call objects,$1,$l,$(call below-which,$3)) $(call given,$1,$l))
 runner = $(if $(filter %/check,$1),runner_criterion guard report,\
     $(if $(filter %/grade,$1),runner_fork report,runner_plain))
 parts = $(call code-objects,$1,$(call run-lesson,$2),$(call which,$2)) \
@@ -270,9 +278,9 @@ lessons/%.c:
 	@echo "$@ is gone. make reset-$(call short,$(word 2,$(subst /, ,$@))) puts the stub back." >&2; exit 1
 
 # A mutant is the solution with one misconception patched in.
-build/mutants/%.c: tests/$$(*D)/mutants/$$(*F).patch solutions/$$(*D)/$$(module-$$(*D)).c
+build/mutants/%.c: tests/$$(*D)/mutants/$$(*F).patch solutions/$$(*D)/$$(call mutated,$$(*D),$$(*F)).c
 	@mkdir -p $(@D)
-	@patch -s -o $@ solutions/$(*D)/$(module-$(*D)).c $<
+	@patch -s -o $@ $(word 2,$^) $<
 
 # A demo is the slide's program on the student's code, or on the solution.
 $B/fast/demo/%: $$(call code-objects,$B/fast,$$(call run-lesson,$$*),$$(call which,$$*)) \
@@ -317,7 +325,7 @@ dashboard: ## where you stand and what comes next
 
 lesson-%: $$(needs) $$(call lesson-program,check) .force ## test your lesson, and say what to do next
 	$(check-lesson)
-	@$(tools)/lesson.sh $(lesson) $(call short,$(lesson)) $(call source,$(lesson)) $(call lesson-program,check) \
+	@$(tools)/lesson.sh $(lesson) $(call short,$(lesson)) '$(call sources,$(lesson))' $(call lesson-program,check) \
 	    $(call lesson-program,plain) '$(if $(filter $(threaded),$(lesson)),$(call lesson-program,tsan))' \
 	    $(or $(seconds-$(lesson)),$(if $(DB),20,4.5))
 
@@ -325,9 +333,9 @@ solution-%: $$(needs) $$(if $$(call lesson),$B/check/run/$$(call lesson)/solutio
 	$(check-lesson)
 	@$B/check/run/$(lesson)/solution
 
-watch-%: $$(call needs,watch) .force ## test again whenever your file is saved
+watch-%: $$(call needs,watch) .force ## test again whenever you save
 	$(check-lesson)
-	@echo $(call source,$(lesson)) | entr -c $(MAKE) -s lesson-$(call short,$(lesson)) $(if $(MINE),MINE=1)
+	@printf '%s\n' $(call sources,$(lesson)) | entr -c $(MAKE) -s lesson-$(call short,$(lesson)) $(if $(MINE),MINE=1)
 
 hint-%: .force ## the next hint for the step you are at
 	$(check-lesson)
@@ -384,15 +392,16 @@ fuzz-%: $$(call needs,fuzz) $$(if $$(call lesson),build/clang/fuzz/run/$$(call l
 	$(check-lesson)
 	@$(tools)/fuzz.sh $(lesson) build/clang/fuzz/run/$(lesson)/lesson $(or $(SECONDS),60)
 
-diff-%: $$(call needs,diff) .force ## your file beside the solution
+diff-%: $$(call needs,diff) .force ## your code beside the solution
 	$(check-lesson)
 	@test -f solutions/$(lesson)/$(module-$(lesson)).c || \
 	    { echo "There is no solutions/$(lesson)/ here to compare with."; exit 1; }
-	@git --no-pager diff --no-index --stat -p $(call source,$(lesson)) solutions/$(lesson)/$(module-$(lesson)).c || true
+	@for file in $(call files,$(lesson)); do git --no-pager diff --no-index --stat -p \
+	    lessons/$(lesson)/$$file.c solutions/$(lesson)/$$file.c; done || true
 
-reset-%: .force ## put the stub back; your file is kept as a copy
+reset-%: .force ## put the stub back; what you wrote is kept as a copy
 	$(check-lesson)
-	@$(tools)/reset.sh $(lesson) $(call source,$(lesson))
+	@$(tools)/reset.sh $(lesson)
 
 doctor: ## what is missing on this machine, and how to get it
 	@$(tools)/doctor.sh
@@ -454,7 +463,7 @@ build/proof/%/repeat: build/gcc/grade/run/%/solution tests/tools/prove.sh
 build/proof/%/demo: build/gcc/fast/demo/%/solution tests/%/transcript.txt tests/tools/prove.sh
 	@$(call prove,demo) $<
 
-build/proof/%/agree: $$(wildcard lessons/$$*/* tests/$$*/* solutions/$$*/*) tests/tools/agree.awk
+build/proof/%/agree: $$(wildcard lessons/$$*/* tests/$$*/* tests/$$*/stub/* solutions/$$*/*) tests/tools/agree.awk
 	@$(call prove,agree) $(module-$*)
 
 build/proof/%/mutants: $$(foreach m,$$(call mutants,$$*),build/gcc/grade/run/$$*/mutants/$$m) tests/%/signatures.tsv
@@ -539,7 +548,7 @@ worker-objects = build/gcc/grade/$G/$1/worker.o $(call half,grade,\
     grade/worker grade/wire $(if $(filter $(clocked),$1),grade/worker_clock) \
     $(addprefix support/,work $(watched-$1))) \
     $(call given,build/gcc/check,$1) $(foreach l,$(call below,$1),\
-    $(call object,build/gcc/check,$l,solution) $(call given,build/gcc/check,$l))
+    $(call objects,build/gcc/check,$l,solution) $(call given,build/gcc/check,$l))
 $G/%/worker.o: $$(call worker-objects,$$*) $(call half,grade,support/heap)
 	$Qld -r $^ -o $@
 $G/%/worker-memory.o: $$(call worker-objects,$$*) $(call half,plain,support/heap)
@@ -576,10 +585,9 @@ grade-parts: $(foreach l,$(graded),build/packages/grade+$l) $(foreach l,$(graded
 
 # Names go through the environment: the shell is not to read them.
 export SUBMISSIONS SUBMISSION CLASS CLASSES DIR
-lessons-and-modules = $(foreach l,$1,$l:$(module-$l))
 grade: grade-parts ## points for this tree, or for SUBMISSIONS=folder [JOBS=n] [LESSONS="2 5"]
 	@python3 tests/grade/grade.py --root . --class "$$CLASS" --submissions "$$SUBMISSIONS" --submission "$$SUBMISSION" \
-	    --lessons '$(call lessons-and-modules,$(graded))' $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) \
+	    --lessons '$(graded)' $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED)) \
 	    --isolation '$(ISOLATION)'
 
 # One gradebook of the results of several runs, on one machine or on many.
@@ -594,20 +602,20 @@ autolab: build/packages/grade ## the autograder for Autolab: [LESSONS="2 5"] [IS
 
 # The grader is right about what is right, and no attack gets anything.
 build/proof/%/grade: $$(call grade-parts,$$*) $$(wildcard solutions/$$*/*.c tests/$$*/alternates/*.c tests/grade/*.py)
-	@python3 tests/grade/grade.py --root . --class $@.d --lessons '$*:$(module-$*)' --prove lesson && mv $@.d/lines $@ && printf . >&2
+	@python3 tests/grade/grade.py --root . --class $@.d --lessons $* --prove lesson && mv $@.d/lines $@ && printf . >&2
 attacked := 01-introduction 07-threads 08-redis 12-api
 build/proof/attacks: $(foreach l,$(attacked),$(call grade-parts,$l)) $(wildcard tests/grade/attacks/* tests/grade/attacks/*/* tests/grade/*.py)
-	@python3 tests/grade/grade.py --root . --class $@.d --lessons '$(foreach l,$(attacked),$l:$(module-$l))' --prove attacks && mv $@.d/lines $@ && printf . >&2
+	@python3 tests/grade/grade.py --root . --class $@.d --lessons '$(attacked)' --prove attacks && mv $@.d/lines $@ && printf . >&2
 # The same without a cage, for what that holds. In a PID namespace: a fault here
 # would be one that harms every process there is.
 build/proof/reduced: $(call grade-parts,01-introduction) $(wildcard tests/grade/attacks/* tests/grade/*.py)
 	@timeout -s KILL 600 unshare $(if $(filter-out 0,$(shell id -u)),--user --map-current-user) --pid --fork --mount-proc --kill-child \
-	    python3 tests/grade/grade.py --root . --class $@.d --lessons 01-introduction:kv --isolation reduced --prove reduced && \
+	    python3 tests/grade/grade.py --root . --class $@.d --lessons 01-introduction --isolation reduced --prove reduced && \
 	    mv $@.d/lines $@ && printf . >&2
 
 # A workbook for students: the solutions as objects only.
-handout-objects = $(foreach l,$(present),$(foreach m,check fast,$(call object,build/gcc/$m,$l,solution))) \
-    $(sort $(foreach t,$(filter $(present),$(threaded)),$(foreach l,$(call below,$t),$(call object,build/gcc/tsan,$l,solution))))
+handout-objects = $(foreach l,$(present),$(foreach m,check fast,$(call objects,build/gcc/$m,$l,solution))) \
+    $(sort $(foreach t,$(filter $(present),$(threaded)),$(foreach l,$(call below,$t),$(call objects,build/gcc/tsan,$l,solution))))
 handout: $(handout-objects) ## a workbook for students, without solutions: make handout DIR=folder
 	@$(if $(DIR),,echo 'Say where: make handout DIR=folder' >&2; exit 2)
 	@sh tests/grade/handout.sh "$$DIR" $^ && echo "The workbook for students is in $$DIR"
@@ -615,9 +623,9 @@ handout-check: $(handout-objects) ## prove that its lessons work, and that nothi
 	@sh tests/grade/handout_check.sh $^
 
 # What is handed in, a run that is killed, and other services harm no grade.
-$(addprefix build/proof/,intake resume services): $(call grade-parts,01-introduction) $(wildcard tests/grade/*.py tests/grade/services/*)
+$(addprefix build/proof/,intake resume services): $(foreach l,01-introduction 15a-policy,$(call grade-parts,$l)) $(wildcard tests/grade/*.py tests/grade/services/*)
 	@mkdir -p $(@D)
-	@python3 tests/grade/prove_class.py $(@F) $@ 01-introduction:kv
+	@python3 tests/grade/prove_class.py $(@F) $@ 01-introduction
 
 # -- the book (tests/book/) -----------------------------------------------------
 book := build/book

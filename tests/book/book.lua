@@ -365,7 +365,9 @@ local function about(blocks)
         table.insert(said, '<span>needs no earlier lesson</span>')
     end
     if this.module and this.module ~= '' then
-        table.insert(said, ('<span>you write <code>%s.c</code></span>'):format(this.module))
+        local more = #pandoc.system.list_directory('tests/' .. this.page .. '/stub') - 1
+        table.insert(said, ('<span>you write <code>%s.c</code>%s</span>'):format(this.module,
+            more > 0 and (' and %d files beside it'):format(more) or ''))
         table.insert(said, ('<span><code>make lesson-%s</code></span>'):format(this.number))
     end
     return table.concat(said, ' ')
@@ -377,10 +379,9 @@ local function caption_code(block)
     if not file or not contents_of(file) then
         return block
     end
-    local stub = file:match('^tests/([^/]+)/stub%.c$')
-    local row = stub and page_of['lessons/' .. stub .. '/README.md']
-    return { raw('<p class="from">%s</p>', row and ('lessons/%s/%s.c, as it is at first')
-        :format(stub, row.module) or escape(file)), block }
+    local lesson, name = file:match('^tests/([^/]+)/stub/([^/]+)$')
+    return { raw('<p class="from">%s</p>', lesson and
+        ('lessons/%s/%s, as it is at first'):format(lesson, name) or escape(file)), block }
 end
 
 local function frame_table(block)

@@ -50,27 +50,32 @@ def libraries():
 # take no steps, and assembler could do anything unseen: neither is C17.
 COMPILE = r'''
 cd "${PLACE:-/tmp}"
-gcc $FLAGS -fmax-errors=20 -fdiagnostics-color=never -I$TOP/include/lessons \
-    $(for d in $TOP/include/lessons/*/; do echo "-I$d"; done) \
-    -S "$SOURCE" -o s.s < /dev/null || exit 1
-$AWK '/^#APP/ { print "it has assembler in it"; exit 1 }
-    /^\t\.type\t.*@function/ { split($2, n, ","); is[n[1]] = 1 }
-    /^[A-Za-z_][A-Za-z0-9_.]*:/ { f = substr($1, 1, length($1) - 1)
-        if (f in is) { now = f; steps = 0 } }
-    /call\t__sanitizer_cov_trace_pc/ { steps++ }
-    /^\t\.size\t/ && now != "" { if (!steps) {
-        print "its function " now " hides its steps from the tests, " \
-            "or is an empty loop without an end"; exit 1 }
-        now = "" }' s.s >&2 || exit 42
-gcc -c s.s -o s.o && gcc s.o $TOP/worker.o $LIBS -o w < /dev/null >&2 && cat w
+for file in "$FOLDER"/*.c; do
+    gcc $FLAGS -fmax-errors=20 -fdiagnostics-color=never -I$TOP/include/lessons \
+        $(for d in $TOP/include/lessons/*/; do echo "-I$d"; done) \
+        -S "$file" -o s.s < /dev/null || exit 1
+    $AWK '/^#APP/ { print "it has assembler in it"; exit 1 }
+        /^\t\.type\t.*@function/ { split($2, n, ","); is[n[1]] = 1 }
+        /^[A-Za-z_][A-Za-z0-9_.]*:/ { f = substr($1, 1, length($1) - 1)
+            if (f in is) { now = f; steps = 0 } }
+        /call\t__sanitizer_cov_trace_pc/ { steps++ }
+        /^\t\.size\t/ && now != "" { if (!steps) {
+            print "its function " now " hides its steps from the tests, " \
+                "or is an empty loop without an end"; exit 1 }
+            now = "" }' s.s >&2 || exit 42
+    gcc -c s.s -o "$(basename "$file").o" || exit 1
+done
+gcc *.c.o $TOP/worker.o $LIBS -o w < /dev/null >&2 && cat w
 '''
 
 
-def compiler(source, inside_name, include, worker, about, _room):
+def compiler(sources, folder, include, worker, about, _room):
+    """sources: name -> path. folder: where they stand inside."""
     return WALLS + toolbox() + INSIDE + [
         '--ro-bind', include, '/include', '--ro-bind', worker, '/worker.o',
-        '--ro-bind', source, inside_name,
-        '--setenv', 'SOURCE', inside_name,
+        *(word for name, path in sources.items()
+          for word in ('--ro-bind', path, f'{folder}/{name}')),
+        '--setenv', 'FOLDER', folder,
         '--setenv', 'AWK', os.path.realpath('/usr/bin/awk'),
         '--setenv', 'FLAGS', about['flags'], '--setenv', 'LIBS', about['libs'],
         '--size', str(64 * MIB), '--tmpfs', '/tmp', '--remount-ro', '/', '--',

@@ -191,10 +191,10 @@ def self_check(o, lessons):
              'Ubuntu, kernel.apparmor_restrict_unprivileged_userns=0.\n'
              '  ISOLATION=reduced does with less; tests/grade/README.md says '
              'with what, and every result is stamped with it.')
-    lesson = next(iter(lessons))
+    lesson = lessons[0]
     root = os.path.join(HERE, '../..')
-    cases = [('good', f'{root}/solutions/{lesson}/{lessons[lesson]}.c'),
-             ('bad', f'{root}/tests/{lesson}/stub.c')]
+    cases = [('good', f'{root}/solutions/{lesson}'),
+             ('bad', f'{root}/tests/{lesson}/stub')]
     jobs = [(kind, subprocess.Popen(
         ['/usr/bin/python3', '-IS', f'{HERE}/job.py', path, lesson,
          f'{o.room}/{kind}.new'],
@@ -224,15 +224,18 @@ def own_tree(room, lessons):
               'hints': {}, 'files': {}}
     os.makedirs(f'{room}/work/tree', exist_ok=True)
     os.makedirs(f'{room}/students', exist_ok=True)
-    for lesson, module in lessons.items():
-        name = f'lessons/{lesson}/{module}.c'
-        try:
-            with open(os.path.join(HERE, '../..', name), 'rb') as file:
-                intake.put(f'{room}/work/tree/{lesson}.c', file.read())
-            record['files'][lesson] = {'name': name, 'note': '',
-                                       'taken': True}
-        except OSError:
-            record['notes'].append(f'{name} is gone')
+    for lesson in lessons:
+        found = {}
+        for file in intake.files_of(lesson):
+            name = f'lessons/{lesson}/{file}'
+            try:
+                with open(os.path.join(HERE, '../..', name), 'rb') as source:
+                    found[file] = source.read(), ''
+            except OSError:
+                record['notes'].append(f'{name} is gone')
+        if found:
+            record['files'][lesson] = intake.settle(
+                lesson, found, f'{room}/work/tree/{lesson}')
     intake.put(f'{room}/students/tree.json',
                json.dumps(record, sort_keys=True, indent=0).encode())
 
@@ -241,21 +244,22 @@ def drop_other_lessons(room, lessons):
     """Work of lessons that are not asked for is left as it is, but not done."""
     wanted, there = [], 0
     for who in sorted(os.listdir(f'{room}/work')):
-        for file in sorted(os.listdir(f'{room}/work/{who}')):
-            if file.endswith('.c') and file[:-2] in lessons:
-                wanted.append(f'results/{who}/{file[:-2]}.json')
+        for lesson in sorted(os.listdir(f'{room}/work/{who}')):
+            if lesson in lessons:
+                wanted.append(f'results/{who}/{lesson}.json')
     return wanted
 
 
 def stale(target):
     """Whether make will have to do it; good enough for a count."""
     try:
-        source = target.replace('results/', 'work/')[:-5] + '.c'
+        folder = target.replace('results/', 'work/')[:-5]
+        sources = [f'{folder}/{file}' for file in os.listdir(folder)]
         lesson = os.path.basename(target)[:-5]
         made = os.stat(target).st_mtime_ns
         parts = f'{HERE}/../../build/grade/{lesson}'
         return made < max(os.stat(p).st_mtime_ns for p in
-                          (source, 'seed', 'isolation', f'{parts}/tests',
+                          (*sources, 'seed', 'isolation', f'{parts}/tests',
                            f'{parts}/worker.o'))
     except OSError:
         return True
@@ -337,7 +341,7 @@ def forget_halves(room):
 def inside(o):
     os.umask(0o022)
     forget_halves(o.room)
-    lessons = dict(pair.split(':') for pair in o.lessons.split())
+    lessons = o.lessons.split()
     room = o.room
     if o.prove:
         why = (reduced if o.isolation else cage).works()
@@ -364,7 +368,7 @@ def inside(o):
         own_tree(room, lessons)
     targets = drop_other_lessons(room, lessons)
     run_jobs(targets, o.jobs or len(os.sched_getaffinity(0)))
-    book, students = gradebook.gradebook(room, list(lessons),
+    book, students = gradebook.gradebook(room, lessons,
                                          f'{HERE}/points.tsv')
     show = os.environ.get('GRADE_SHOWN', room)
     if o.submissions:

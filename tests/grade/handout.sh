@@ -16,16 +16,14 @@ mkdir -p "$dir"
     find lessons plots tests/support -type f -not -name '*.mine' \
         -not -name '*.orig' -not -name '*.rej'
     find tests/[01]* -maxdepth 1 -name '*.h'
-    ls tests/*/test.c tests/*/stub.c tests/*/signatures.tsv \
+    ls tests/*/test.c tests/*/stub/*.c tests/*/signatures.tsv \
         tests/*/transcript.txt tests/tools/* tests/book/*
 } | grep -v -e '^tests/faults/' -e '/prove.sh$' -e '/summary.sh$' \
     -e '/check.sh$' -e '/agree.awk$' -e '/quotes.awk$' |
     xargs cp --parents -t "$dir"
-for stub in tests/*/stub.c; do
-    lesson=$(basename "$(dirname "$stub")")
-    for header in "lessons/$lesson"/*.h; do
-        [ ! -e "${header%.h}.c" ] || cp "$stub" "$dir/${header%.h}.c"
-    done
+for folder in tests/*/stub; do
+    lesson=$(basename "$(dirname "$folder")")
+    cp "$folder"/*.c "$dir/lessons/$lesson"
 done
 
 # build/gcc/MODE/solutions/LESSON/MODULE.o becomes solutions/LESSON/MODULE.MODE.o

@@ -1,5 +1,5 @@
-"""Takes submissions in: of each student's folder or archive the one file of
-each lesson, and nothing else.
+"""Takes submissions in: of each student's folder or archive the files of each
+lesson that students write, and nothing else.
 
 What comes in may be broken or hostile. No archive is ever unpacked: members
 are read one by one, by what they are, and their names decide nothing but which
@@ -16,6 +16,7 @@ import stat
 import tarfile
 import zipfile
 
+ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), '../..')
 LARGEST_FILE = 1 << 20
 LARGEST_ARCHIVE = 50 << 20
 MOST_UNPACKED = 256 << 20
@@ -177,10 +178,16 @@ def odd(name):
     return ''
 
 
-def rank(name, lesson, module):
-    """How well a name says that this is the lesson's file; None: it is not."""
+def files_of(lesson):
+    """What students write of a lesson: the files that there is a stub of."""
+    return sorted(os.listdir(f'{ROOT}/tests/{lesson}/stub'))
+
+
+def rank(name, lesson, file):
+    """How well a name says that this is that file of the lesson; None: it is
+    not."""
     parts = name.split(b'/')
-    if parts[-1] != module.encode() + b'.c':
+    if parts[-1] != file.encode():
         return None
     if b'solutions' in parts or b'tests' in parts or b'build' in parts:
         return None
@@ -202,15 +209,15 @@ def judged(data):
 def take(source, lessons, target):
     """Reads one submission. Returns: what there is to say about it.
 
-    lessons: lesson -> module. target: where LESSON.c is written to."""
+    target: where the files of LESSON are written to, into a folder LESSON."""
     record = {'files': {}, 'notes': [], 'ignored': [], 'hints': {}}
     best = {}
+    ours = [(lesson, file) for lesson in lessons for file in files_of(lesson)]
     ignored = 0
     for name, size, read in source.entries():
         strange = odd(name)
-        wanted = {lesson: rank(name, lesson, module)
-                  for lesson, module in lessons.items()}
-        wanted = {l: r for l, r in wanted.items() if r is not None}
+        wanted = {own: rank(name, *own) for own in ours}
+        wanted = {own: r for own, r in wanted.items() if r is not None}
         if strange or size is None or not wanted:
             hint = re.fullmatch(rb'(?:.*/)?build/report/([\w-]+)/hint', name)
             if hint and size is not None and size < 64 and not strange:
@@ -224,15 +231,15 @@ def take(source, lessons, target):
                 record['ignored'].append(
                     shown(name) + (f' ({why})' if why else ''))
             continue
-        for lesson, rank_of in wanted.items():
-            if lesson in best and best[lesson][0] <= rank_of:
+        for own, rank_of in wanted.items():
+            if own in best and best[own][0] <= rank_of:
                 record['notes'].append(
-                    f'{lesson}: {shown(name)} is a second file of that name; '
+                    f'{own[0]}: {shown(name)} is a second file of that name; '
                     f'not taken')
                 continue
-            if lesson in best:
+            if own in best:
                 record['notes'].append(
-                    f'{lesson}: {shown(best[lesson][0][2])} is a second file '
+                    f'{own[0]}: {shown(best[own][0][2])} is a second file '
                     'of that name; not taken')
             try:
                 if size > LARGEST_FILE:
@@ -240,26 +247,49 @@ def take(source, lessons, target):
                                   f'{LARGEST_FILE >> 20} MiB)')
                 data = read(LARGEST_FILE)
                 note = judged(data)
-                best[lesson] = (rank_of, data, note)
+                best[own] = (rank_of, data, note)
             except Refused as why:
-                best[lesson] = (rank_of, None, str(why))
+                best[own] = (rank_of, None, str(why))
             except (OSError, zipfile.BadZipFile, tarfile.TarError, EOFError,
                     NotImplementedError, ValueError) as why:
-                best[lesson] = (rank_of, None, f'cannot be read: {why}')
+                best[own] = (rank_of, None, f'cannot be read: {why}')
     if ignored > 20:
         record['ignored'].append(f'and {ignored - 20} more')
-    for lesson, (rank_of, data, note) in best.items():
-        record['files'][lesson] = {'name': shown(rank_of[2]), 'note': note,
-                                   'taken': data is not None}
-        if data is not None:
-            put(os.path.join(target, lesson + '.c'), data)
+    for lesson in lessons:
+        found = {file: best[lesson, file][1:] for file in files_of(lesson)
+                 if (lesson, file) in best}
+        if found:
+            record['files'][lesson] = settle(lesson, found,
+                                             os.path.join(target, lesson))
     if not best:
         record['notes'].append(NOTHING)
     return record
 
 
+def settle(lesson, found, target):
+    """Puts the files of a lesson where they are graded. For one of several that
+    is not there, or cannot be taken, its stub stands in.
+
+    found: file -> (its bytes or None, what there is to say about it).
+    Returns: what the record says of the lesson."""
+    files = files_of(lesson)
+    several = len(files) > 1
+    taken = any(data is not None for data, _ in found.values())
+    notes = [f'{file}: {note}' if several else note
+             for file, (_, note) in found.items() if note]
+    for file in files if taken else ():
+        data = found.get(file, (None,))[0]
+        if data is None:
+            notes.append(f'without {file}, for which its stub stands in')
+            with open(f'{ROOT}/tests/{lesson}/stub/{file}', 'rb') as stub:
+                data = stub.read()
+        put(os.path.join(target, file), data)
+    return {'note': '; '.join(notes), 'taken': taken}
+
+
 def put(path, data):
     """Writes a file, unless it says the same already: make goes by that."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         with open(path, 'rb') as file:
             if file.read() == data:
@@ -354,10 +384,10 @@ def intake(directory, lessons, room, only=''):
                 0, 'two submissions: '
                 + ', '.join(shown(e[1]) for e in entries)
                 + f'; graded is {shown(entry)}, changed last')
-        for file in os.listdir(target):
-            taken = record['files'].get(file[:-2], {}).get('taken')
-            if file[:-2] in lessons and not taken:
-                os.unlink(f'{target}/{file}')
+        for lesson in os.listdir(target):
+            taken = record['files'].get(lesson, {}).get('taken')
+            if lesson in lessons and not taken:
+                shutil.rmtree(f'{target}/{lesson}')
         put(f'{room}/students/{who}.json',
             json.dumps(record, sort_keys=True, indent=0).encode())
     for record in os.listdir(f'{room}/students'):

@@ -1,5 +1,6 @@
 #!/usr/bin/python3 -IS
-"""job.py SOURCE LESSON RESULT: grades one file of one student.
+"""job.py SOURCE LESSON RESULT: grades one lesson of one student. SOURCE is a
+folder with its files, or, where the lesson is all in one, that file.
 
 Compiles it in the cage, runs the lesson's tests, which hold none of the
 student's code, against a caged worker, which holds it; then, if all pass, the
@@ -47,9 +48,10 @@ def take_processor():
 
 def compiled(source, lesson, about, part, room):
     """Returns: the program's path or None, and what the compiler said."""
-    inside = f"/src/lessons/{lesson}/{about['module']}.c"
+    files = ({name: f'{source}/{name}' for name in os.listdir(source)}
+             if os.path.isdir(source) else {f"{about['module']}.c": source})
     status, program, said = cage.capped(
-        cage.compiler(source, inside, f'{PARTS}/include',
+        cage.compiler(files, f'/src/lessons/{lesson}', f'{PARTS}/include',
                       f'{PARTS}/{lesson}/{part}.o', about, room),
         32 << 20, 20)
     cage.clean_up()

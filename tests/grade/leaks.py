@@ -39,9 +39,9 @@ def secrets(root, length):
     """Returns: run -> the file that it is a secret of."""
     given = set()
     for path in files(root, 'lessons'):
-        stub = f'{root}/tests/{os.path.basename(os.path.dirname(path))}/stub.c'
-        module = path.replace(f'{root}/lessons', f'{root}/solutions', 1)
-        own = stub if os.path.exists(module) else path
+        folder, name = os.path.split(path)
+        stub = f'{root}/tests/{os.path.basename(folder)}/stub/{name}'
+        own = stub if os.path.exists(stub) else path
         given |= runs(text(own).split(b'\n'), length)
     found = {}
     for path in files(root, 'solutions', 'tests'):

@@ -13,7 +13,7 @@ import zipfile
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, '../..'))
 NEEDED = ('Makefile', 'LICENSE', 'lessons/*/*.[ch]', 'solutions/*/*.c',
-          'tests/*/test.c', 'tests/*/stub.c', 'tests/*/signatures.tsv',
+          'tests/*/test.c', 'tests/*/stub/*.c', 'tests/*/signatures.tsv',
           'tests/support/*', 'tests/tools/*', 'tests/grade/*')
 
 

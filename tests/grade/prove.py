@@ -10,6 +10,7 @@ import re
 import subprocess
 import time
 
+import intake
 import reduced
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -45,8 +46,8 @@ def say(file, holds, lesson, what, why=''):
                f'not ok {lesson}: {what}: {why}\n')
 
 
-def prove_lesson(file, lesson, module):
-    right = [f'solutions/{lesson}/{module}.c']
+def prove_lesson(file, lesson):
+    right = [f'solutions/{lesson}']
     alternates = f'{ROOT}/tests/{lesson}/alternates'
     right += [f'tests/{lesson}/alternates/{name}'
               for name in sorted(os.listdir(alternates))]
@@ -58,7 +59,7 @@ def prove_lesson(file, lesson, module):
         say(file, passed(result) and not bad, lesson,
             f'the grader gives {path} all points',
             '; '.join(bad) or str((result or {}).get('compiler')))
-    result, _ = graded(f'{ROOT}/tests/{lesson}/stub.c', lesson)
+    result, _ = graded(f'{ROOT}/tests/{lesson}/stub', lesson)
     say(file, result and result['tests'] and not passed(result), lesson,
         'the grader gives the stub no point', ' '.join(passed(result)))
 
@@ -78,9 +79,10 @@ def composed(name):
 
 def composed_with_stub(lesson, name):
     """An attack on another lesson, behind that one's stub."""
+    stub, = intake.files_of(lesson)
     texts = []
     for path in (f'{HERE}/attacks/rest-of-stub.h',
-                 f'{ROOT}/tests/{lesson}/stub.c',
+                 f'{ROOT}/tests/{lesson}/stub/{stub}',
                  f'{HERE}/attacks/{lesson}/{name}.c'):
         with open(path, encoding='utf-8') as file:
             texts.append(file.read())
@@ -176,13 +178,13 @@ def states():
     return found
 
 
-def prove_reduced(file, lesson, module):
+def prove_reduced(file, lesson):
     """Without a cage: right is right, and nobody else is harmed. (Who starts
     this does so in a PID namespace: were it wrong, it would harm the machine.)
     """
     neighbour = subprocess.Popen(['/bin/sleep', '1000'])
     before = states()
-    prove_lesson(file, lesson, module)
+    prove_lesson(file, lesson)
     for name in ('kill-everyone', 'stop-everyone', 'kill-parent', 'daemon',
                  'fork-bomb', 'use-the-network', 'become-root'):
         attack, text = composed(name)
@@ -202,7 +204,6 @@ def prove_reduced(file, lesson, module):
 
 def prove(what, lessons):
     with open('lines', 'w', encoding='utf-8') as file:
-        for lesson, module in lessons.items():
+        for lesson in lessons:
             {'lesson': prove_lesson, 'reduced': prove_reduced,
-             'attacks': lambda file, lesson, _: prove_attacks(file, lesson)
-             }[what](file, lesson, module)
+             'attacks': prove_attacks}[what](file, lesson)

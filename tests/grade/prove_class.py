@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""prove_class.py intake|resume|services RESULT LESSON:MODULE: what `make test` holds the
+"""prove_class.py intake|resume|services RESULT LESSON: what `make test` holds the
 grading of a whole class to, beyond the verdicts (see prove.py).
 
 services: what is uploaded to Gradescope and Autolab does its work where they
@@ -29,6 +29,8 @@ import tarfile
 import time
 import zipfile
 
+from intake import files_of
+
 HERE = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.realpath(os.path.join(HERE, '../..'))
 
@@ -36,16 +38,19 @@ ROOT = os.path.realpath(os.path.join(HERE, '../..'))
 class Proof:
     def __init__(self, what, result, lesson):
         self.what, self.result = what, result
-        self.lesson, self.module = lesson.split(':')
+        self.lesson, self.files = lesson, files_of(lesson)
+        self.name = self.files[0]
+        self.module = self.name[:-2]
         self.room = os.path.realpath(result) + '.d'
         shutil.rmtree(self.room, ignore_errors=True)
         os.makedirs(self.room)
         os.chmod(self.room, 0o755)
-        with open(f'{ROOT}/solutions/{self.lesson}/{self.module}.c',
-                  'rb') as file:
-            self.right = file.read()
-        self.name = self.module + '.c'
+        self.right = self.solution(self.name)
         self.lines = []
+
+    def solution(self, name):
+        with open(f'{ROOT}/solutions/{self.lesson}/{name}', 'rb') as file:
+            return file.read()
 
     def say(self, holds, what, why=''):
         why = str(why).replace('\n', ' ')[:300]
@@ -64,7 +69,7 @@ class Proof:
             return subprocess.Popen(
                 [sys.executable, f'{HERE}/grade.py', '--root', ROOT,
                  '--class', f'{self.room}/{room}', '--submissions',
-                 submissions, '--lessons', f'{self.lesson}:{self.module}',
+                 submissions, '--lessons', self.lesson,
                  '--jobs', '2', '--seed', '7'],
                 env={**os.environ, 'GRADE_MEMORY': 'no'}, stdout=log,
                 stderr=log, start_new_session=True)
@@ -313,7 +318,7 @@ def intake(*arguments):
 def small_class(proof):
     """Right, wrong and broken files; enough of them to be killed among."""
     folder = f'{proof.room}/submissions'
-    stub = f'{ROOT}/tests/{proof.lesson}/stub.c'
+    stub = f'{ROOT}/tests/{proof.lesson}/stub/{proof.name}'
     with open(stub, 'rb') as file:
         stub = file.read()
     for i in range(18):

@@ -70,21 +70,22 @@ def place_beside(path, name):
     return place
 
 
-def compiler(source, inside_name, include, worker, about, room):
+def compiler(sources, folder, include, worker, about, room):
     """Sources and headers are copied: the workbook itself stays closed."""
     os.chmod(room, 0o711)
     os.chmod(os.path.dirname(room), 0o711)
     top = f'{room}/top'
     if not os.path.isdir(top):
         shutil.copytree(include, f'{top}/include')
-    os.makedirs(os.path.dirname(top + inside_name), exist_ok=True)
-    shutil.copyfile(source, top + inside_name)
+    os.makedirs(top + folder, exist_ok=True)
+    for name, path in sources.items():
+        shutil.copyfile(path, f'{top}{folder}/{name}')
     shutil.copyfile(worker, f'{top}/worker.o')
     subprocess.run(['/bin/chmod', '-R', 'a+rX', top], check=True)
     place = place_beside(top, 'place')
     return confined('-r', top, '-w', place, '-e', f'TOP={top}', '-e',
                     f'PLACE={place}', '-e', f'TMPDIR={place}', '-e',
-                    f'SOURCE={top}{inside_name}', '-e',
+                    f'FOLDER={top}{folder}', '-e',
                     f"AWK={os.path.realpath('/usr/bin/awk')}", '-e',
                     f"FLAGS={about['flags']}", '-e', f"LIBS={about['libs']}"
                     ) + [*limits(cpu=10, memory=2048 * MIB,

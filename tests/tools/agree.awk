@@ -1,7 +1,14 @@
-# agree.awk: whether one lesson's files say the same. Reads, in this order:
-# header, stub, solution, test.c, hints.md, README.md. Prints what does not
-# agree; ends with status 0 when all does.
-FNR == 1 { file++ }
+# agree.awk: whether one lesson's files say the same. Reads them in this order,
+# each behind part=WHAT: header, stub (one file or more), solution (the same),
+# test, hints, text. Prints what does not agree; ends with 0 when all does.
+FNR == 1 {
+    file = FILENAME
+    sub(/.*\//, "", file)
+    sub(/\.[a-z]*$/, "", file)
+    if (part == "stub" || part == "solution") {
+        sources[file] = 1
+    }
+}
 
 # Public functions: in a header they end in ";", in a source they start at the
 # left margin and are not static. One line each is enough for their names.
@@ -19,46 +26,46 @@ function complain(text) {
     bad = 1
 }
 
-file == 1 && match($0, /\[P[0-9]+\]/) {
+part == "header" && match($0, /\[P[0-9]+\]/) {
     promised[substr($0, RSTART + 1, RLENGTH - 2)] = 1
 }
 
-file <= 3 && !/^(static|typedef|#| )/ {
+part ~ /^(header|stub|solution)$/ && !/^(static|typedef|#| )/ {
     name = public_name($0)
     if (name != "") {
-        order[file] = order[file] " " name
+        order[part, file] = order[part, file] " " name
     }
 }
 
 # The text above the first public function of stub and solution, for the same
 # structs; comments on statics may differ.
-file == 2 && match($0, /TODO\("[0-9]+[a-c]?\.[0-9]+/) {
+part == "stub" && match($0, /TODO\("[0-9]+[a-c]?\.[0-9]+/) {
     steps[substr($0, RSTART + 6, RLENGTH - 6)] = 1
 }
 
-file == 2 && /^(struct|enum|    .*;)/ && !/TODO/ { in_stub[$0] = 1 }
-file == 3 && /^struct [a-z_]+ {/ { in_struct = 1 }
-file == 3 && in_struct && !($0 in in_stub) && !/^[ }]*(union {|};)?$/ {
+part == "stub" && /^(struct|enum|    .*;)/ && !/TODO/ { in_stub[$0] = 1 }
+part == "solution" && /^struct [a-z_]+ {/ { in_struct = 1 }
+part == "solution" && in_struct && !($0 in in_stub) && !/^[ }]*(union {|};)?$/ {
     complain("the stub lacks this line of the solution's struct: " $0)
 }
-file == 3 && /^};/ { in_struct = 0 }
+part == "solution" && /^};/ { in_struct = 0 }
 
-file == 4 && match($0, /^TEST\([a-z0-9_]+/) { test_text = "" ; collecting = 1 }
-file == 4 && collecting {
+part == "test" && match($0, /^TEST\([a-z0-9_]+/) { test_text = "" ; collecting = 1 }
+part == "test" && collecting {
     test_text = test_text $0
     if (test_text ~ /\) \{/) {
-        split(test_text, part, "\"")
-        tested[part[2]] = 1
-        used[part[4]] = 1
+        split(test_text, quoted, "\"")
+        tested[quoted[2]] = 1
+        used[quoted[4]] = 1
         collecting = 0
     }
 }
 
-file == 5 && /^## / { step = $2; hinted[step] = 1 }
-file == 5 && /^### / { rungs[step]++ }
+part == "hints" && /^## / { step = $2; hinted[step] = 1 }
+part == "hints" && /^### / { rungs[step]++ }
 
-file == 6 && /^## / { sections = sections "|" substr($0, 4) }
-file == 6 {
+part == "text" && /^## / { sections = sections "|" substr($0, 4) }
+part == "text" {
     text = $0
     while (match(text, /\[P[0-9]+\]/)) {
         told[substr(text, RSTART + 1, RLENGTH - 2)] = 1
@@ -67,11 +74,16 @@ file == 6 {
 }
 
 END {
-    if (order[1] == "" || order[1] != order[2]) {
-        complain("header and stub list other functions:" order[1] " |" order[2])
+    if (order["header", module] == "" \
+        || order["header", module] != order["stub", module]) {
+        complain("header and stub list other functions:" \
+            order["header", module] " |" order["stub", module])
     }
-    if (order[1] != order[3]) {
-        complain("header and solution list other functions:" order[1] " |" order[3])
+    for (f in sources) {
+        if (order["stub", f] != order["solution", f]) {
+            complain("stub and solution list other functions in " f ".c:" \
+                order["stub", f] " |" order["solution", f])
+        }
     }
     for (p in promised) {
         if (!(p in tested)) {

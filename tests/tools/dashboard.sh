@@ -16,15 +16,14 @@ for lesson in $ALL_LESSONS; do
     esac
     if [ -f "build/state/$lesson" ]; then
         read -r state < "build/state/$lesson"
-        for file in lessons/"$lesson"/*.c; do
-            [ "$file" -nt "build/state/$lesson" ] &&
-                [ -e "${file%.c}.h" ] && # no demo, nor given code
-                if cmp -s "$file" "tests/$lesson/stub.c"; then
-                    state='not begun'
-                else
-                    state="$state, edited since"
-                fi
+        edited='' begun=''
+        for stub in tests/"$lesson"/stub/*.c; do
+            file=lessons/$lesson/${stub##*/}
+            [ ! "$file" -nt "build/state/$lesson" ] || edited=", edited since"
+            cmp -s "$stub" "$file" || begun=yes
         done
+        state=$state$edited
+        [ -z "$edited" ] || [ -n "$begun" ] || state='not begun'
     fi
     case $state in
     green) mark='*' ;;

@@ -1,10 +1,10 @@
 #!/bin/sh
-# lesson.sh LESSON NUMBER SOURCE PROGRAM MEMORY RACE SECONDS: runs the tests of
+# lesson.sh LESSON NUMBER SOURCES PROGRAM MEMORY RACE SECONDS: runs the tests of
 # one lesson, for at most SECONDS, prints the student's page, and, when all are
 # green, checks memory (and races) with the programs that MEMORY (and RACE)
 # make. Ends with status 0 only when the lesson is green in all of them.
 set -u
-lesson=$1 n=$2 source=$3 program=$4 memory=$5 race=$6 seconds=$7
+lesson=$1 n=$2 sources=$3 program=$4 memory=$5 race=$6 seconds=$7
 here=$(dirname "$0")
 out=build/report/$lesson
 state=build/state/$lesson
@@ -15,10 +15,14 @@ rows=999
 [ ! -t 1 ] || rows=$(stty size < /dev/tty 2> /dev/null || echo 999)
 colour=
 [ ! -t 1 ] || [ -n "${NO_COLOR:-}" ] || colour=1
-[ -f "$source" ] || {
-    echo "$source is gone. make reset-$n puts the stub back." >&2
-    exit 1
-}
+for file in $sources; do
+    [ -f "$file" ] || {
+        echo "$file is gone. make reset-$n puts the stub back." >&2
+        exit 1
+    }
+done
+source=$sources
+case $sources in *' '*) source=lessons/$lesson ;; esac
 
 # What make shows as this lesson's state; renamed, so never half-written.
 note_state() {
@@ -34,7 +38,7 @@ awk -f "$here/page.awk" -v n="$n" -v source="$source" \
     -v rows="${rows%% *}" -v colour="$colour" \
     -v all="$(grep -c '^TEST(' "tests/$lesson/test.c")" -v next_file="$out/next" \
     "tests/$lesson/signatures.tsv" "lessons/$lesson/"*.h \
-    "tests/$lesson/stub.c" "$out/report.tsv"
+    "tests/$lesson/stub/"*.c "$out/report.tsv"
 verdict=$?
 if [ -s "$out/log" ]; then
     echo
@@ -73,7 +77,7 @@ sed -n '/^## You will learn/,/^## The slide/s/^- /  - /p' \
     "lessons/$lesson/README.md"
 echo
 compare=
-[ ! -f "solutions/$lesson/$(basename "$source")" ] ||
+[ ! -f "solutions/${file#lessons/}" ] ||
     compare=" Compare: make diff-$n."
 echo "See it: make demo-$n, make plot-$n.$compare"
 sh "$here/dashboard.sh" --next

@@ -1,7 +1,7 @@
 # page.awk: the student's page out of a test report.
 #
 #   awk -f page.awk -v n=5 -v source=FILE -v rows=ROWS -v colour=1
-#       -v next_file=FILE signatures.tsv header stub.c report.tsv
+#       -v next_file=FILE signatures.tsv header stubs report.tsv
 #
 # rows: of the terminal. all: how many tests there are. next_file: gets the
 # number of the step to do next, if it is a step that is missing.
@@ -32,10 +32,15 @@ FILENAME ~ /\.h$/ {
     next
 }
 
-# The steps that the stub names in a TODO.
-FILENAME ~ /stub\.c$/ {
+# The steps that the stubs name in a TODO, and in which file each is written.
+FILENAME ~ /\/stub\// {
     if (match($0, /TODO\("[0-9]+[a-c]?\.[0-9]+/)) {
-        has_todo[substr($0, RSTART + 6, RLENGTH - 6)] = 1
+        name = substr($0, RSTART + 6, RLENGTH - 6)
+        if (!(name in home)) {
+            home[name] = FILENAME
+            sub(/^tests/, "lessons", home[name])
+            sub(/\/stub/, "", home[name])
+        }
     }
     next
 }
@@ -159,7 +164,7 @@ function print_first(    parts, n, i) {
 function is_begun(    i) {
     for (i = 1; i <= count && step[order[i]] != step[first]; i++) {
     }
-    return !todos || step[first] in has_todo || order[i] != first
+    return !todos || step[first] in home || order[i] != first
 }
 
 # More than three names are no name.
@@ -209,11 +214,14 @@ END {
     if (todo && match(message[first], /step [0-9]+[a-c]?\.[0-9]+/)) {
         next_step = substr(message[first], RSTART + 5, RLENGTH - 5)
     }
-    if (next_step !~ "^" n "\\.") { # on one's own earlier lessons: one of those
-        n = substr(next_step, 1, index(next_step, ".") - 1)
-        match(message[first], /lessons\/[^ :]*/)
+    if (next_step in home) {
+        source = home[next_step]
+    }
+    if (todo && match(message[first], /lessons\/[^ :]*/)) {
         source = substr(message[first], RSTART, RLENGTH)
     }
+    # On one's own earlier lessons: one of those.
+    n = substr(next_step, 1, index(next_step, ".") - 1)
     printf "\nNext: step %s in %s, then make lesson-%s again.\n" \
         "Stuck? make hint-%s\n", next_step, source, n, n
     printf "%s\n", next_step > next_file

@@ -170,9 +170,11 @@ prove_demo() {
 prove_agree() {
     module=$1
     awk -f "$tools/agree.awk" -v lesson="$lesson" \
-        "lessons/$lesson/$module.h" "tests/$lesson/stub.c" \
-        "solutions/$lesson/$module.c" "tests/$lesson/test.c" \
-        "lessons/$lesson/hints.md" "lessons/$lesson/README.md" \
+        -v module="$module" part=header "lessons/$lesson/$module.h" \
+        part=stub "tests/$lesson/stub/"*.c \
+        part=solution "solutions/$lesson/"*.c \
+        part=test "tests/$lesson/test.c" part=hints "lessons/$lesson/hints.md" \
+        part=text "lessons/$lesson/README.md" \
         > "$scratch/said"
     ok $? 'header, stub, solution, tests and texts agree' \
         "$(tr '\n' ';' < "$scratch/said")"
