@@ -625,7 +625,7 @@ handout-check: $(handout-objects) ## prove that its lessons work, and that nothi
 # What is handed in, a run that is killed, and other services harm no grade.
 $(addprefix build/proof/,intake resume services): $(foreach l,01-introduction 15a-policy,$(call grade-parts,$l)) $(wildcard tests/grade/*.py tests/grade/services/*)
 	@mkdir -p $(@D)
-	@python3 tests/grade/prove_class.py $(@F) $@ 01-introduction
+	@python3 tests/grade/prove_class.py $(@F) $@ 01-introduction $(if $(filter intake,$(@F)),15a-policy)
 
 # -- the book (tests/book/) -----------------------------------------------------
 book := build/book

@@ -261,16 +261,17 @@ class Odd(Proof):
         self.expect('double', True, 'second file')
 
     def judge(self):
-        with open(f'{self.room}/class/gradebook.csv', newline='',
+        room = f'{self.room}/class-{self.lesson}'
+        with open(f'{room}/gradebook.csv', newline='',
                   encoding='utf-8') as file:
             rows = {row['student']: row for row in csv.DictReader(file)}
-        with open(f'{self.room}/class/gradebook.html',
+        with open(f'{room}/gradebook.html',
                   encoding='utf-8') as file:
             page = file.read()
         self.say('<b>bold' not in page, 'no name is taken for HTML')
         reports = {}
-        for folder in os.listdir(f'{self.room}/class/reports'):
-            path = f'{self.room}/class/reports/{folder}'
+        for folder in os.listdir(f'{room}/reports'):
+            path = f'{room}/reports/{folder}'
             with open(f'{path}/report.txt', encoding='utf-8') as file:
                 text = file.read()
             with open(f'{path}/results.json', encoding='utf-8') as file:
@@ -297,19 +298,47 @@ class Odd(Proof):
         self.say(not rows, 'nobody else is in the gradebook', list(rows))
 
 
-def intake(*arguments):
-    proof = Odd(*arguments)
+    def several(self):
+        """Of a lesson of several files: all of them, or not."""
+        *most, last = self.files
+        for name in self.files:
+            self.put('all of them', name, data=self.solution(name))
+        self.expect('all of them', True)
+        for who in 'without one', 'one is empty', 'one is the stub':
+            for name in most:
+                self.put(who, name, data=self.solution(name))
+        instead = f'{last}, for which its stub stands in'
+        self.expect('without one', False, f'without {instead}')
+        self.put('one is empty', last, data=b'')
+        self.expect('one is empty', False, f'{last}: it is empty')
+        with open(f'{ROOT}/tests/{self.lesson}/stub/{last}', 'rb') as stub:
+            self.put('one is the stub', last, data=stub.read())
+        self.expect('one is the stub', False, report='not written yet')
+        self.put('one only', last, data=self.solution(last))
+        self.expect('one only', False, f'without {self.name}')
+
+    def grade(self):
+        """Returns: how long it took."""
+        begun = time.monotonic()
+        status = self.start(f'class-{self.lesson}', self.folder).wait()
+        self.say(status == 0, 'the class is graded to the end', status)
+        self.judge()
+        shutil.rmtree(self.folder)
+        return time.monotonic() - begun
+
+
+def intake(what, result, lesson, lesson_of_several):
     os.umask(0o022)
+    proof = Odd(what, result, lesson)
     for part in (proof.right_ones, proof.names, proof.no_files,
                  proof.large_ones, proof.broken_ones, proof.two_of_one):
         part()
-    begun = time.monotonic()
-    status = proof.start('class', f'{proof.room}/submissions').wait()
-    took = time.monotonic() - begun
-    proof.say(status == 0, 'the class is graded to the end', status)
+    took = proof.grade()
     proof.say(took < 300, 'nothing holds it up', f'it took {took:.0f} s')
-    proof.judge()
-    shutil.rmtree(proof.folder)
+    more = Odd(what, result, lesson_of_several)
+    more.several()
+    more.grade()
+    proof.lines += more.lines
     proof.end()
 
 
