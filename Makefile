@@ -275,7 +275,7 @@ $B/check/lessons/%.o: lessons/%.c | build/packages/tests
 	$Q$(call cc,$(CC),check) 2> $@.log || { $(tools)/compile_error.sh $< $@.log; exit 1; }
 
 lessons/%.c:
-	@echo "$@ is gone. make reset-$(call short,$(word 2,$(subst /, ,$@))) puts the stub back." >&2; exit 1
+	@echo "$@ is gone. make reset-$(call short,$(word 2,$(subst /, ,$@))) FILE=$(*F) puts the stub back." >&2; exit 1
 
 # A mutant is the solution with one misconception patched in.
 build/mutants/%.c: tests/$$(*D)/mutants/$$(*F).patch solutions/$$(*D)/$$(call mutated,$$(*D),$$(*F)).c
@@ -399,9 +399,9 @@ diff-%: $$(call needs,diff) .force ## your code beside the solution
 	@for file in $(call files,$(lesson)); do git --no-pager diff --no-index --stat -p \
 	    lessons/$(lesson)/$$file.c solutions/$(lesson)/$$file.c; done || true
 
-reset-%: .force ## put the stub back; what you wrote is kept as a copy
+reset-%: .force ## put the stub back [FILE=name]; what you wrote is kept as a copy
 	$(check-lesson)
-	@$(tools)/reset.sh $(lesson)
+	@$(tools)/reset.sh $(lesson) $(patsubst %.c,%,$(FILE))
 
 doctor: ## what is missing on this machine, and how to get it
 	@$(tools)/doctor.sh

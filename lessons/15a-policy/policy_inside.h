@@ -91,7 +91,7 @@ void queue_move(policy *p, enum place place, uint32_t object);
 /* Enters a queue without any uses, and is one more that is held. */
 void queue_let_in(policy *p, enum place place, uint32_t object);
 
-/* Leaves its queue, and is one less that is held. */
+/* Leaves its queue, and is one fewer that is held. */
 void queue_evict(policy *p, uint32_t object);
 
 /* -- the policies (each in its own file) ---------------------------------- */

@@ -20,5 +20,5 @@ void queue_let_in(policy *p, enum place place, uint32_t object) {
 }
 
 void queue_evict(policy *p, uint32_t object) {
-    TODO("15a.2: out of the queue, and one less is held");
+    TODO("15a.2: out of the queue, and one fewer is held");
 }

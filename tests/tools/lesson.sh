@@ -17,7 +17,8 @@ colour=
 [ ! -t 1 ] || [ -n "${NO_COLOR:-}" ] || colour=1
 for file in $sources; do
     [ -f "$file" ] || {
-        echo "$file is gone. make reset-$n puts the stub back." >&2
+        echo "$file is gone." \
+            "make reset-$n FILE=$(basename "$file" .c) puts the stub back." >&2
         exit 1
     }
 done

@@ -1,9 +1,13 @@
 #!/bin/sh
-# reset.sh LESSON: puts the stub back; each file that was there stays as a copy
-# with date and time in its name.
+# reset.sh LESSON [FILE]: puts the stub back, of one FILE or of all; each that
+# was there stays as a copy with date and time in its name.
 set -eu
-for stub in tests/"$1"/stub/*.c; do
+for stub in tests/"$1"/stub/${2:-*}.c; do
     file=lessons/$1/${stub##*/}
+    [ -f "$stub" ] || {
+        echo "There is no stub for $file." >&2
+        exit 2
+    }
     if cmp -s "$stub" "$file"; then
         echo "$file is the stub already."
         continue
