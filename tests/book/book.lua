@@ -365,7 +365,7 @@ local function about(blocks)
         table.insert(said, '<span>needs no earlier lesson</span>')
     end
     if this.module and this.module ~= '' then
-        local more = #pandoc.system.list_directory('tests/' .. this.page .. '/stub') - 1
+        local more = tonumber(meta.files) - 1
         table.insert(said, ('<span>you write <code>%s.c</code>%s</span>'):format(this.module,
             more > 0 and (' and %d files beside it'):format(more) or ''))
         table.insert(said, ('<span><code>make lesson-%s</code></span>'):format(this.number))

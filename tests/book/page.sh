@@ -55,6 +55,7 @@ toc='--toc --toc-depth=3'
         --template="$here/page.html" --lua-filter="$here/book.lua" \
         -M out="$folder" -M page="$page" -M kind="$kind" -M source="$text" \
         -M course="$folder/course.tsv" \
+        -M files="$(find "tests/$page/stub" -type f 2> /dev/null | wc -l)" \
         $([ "$kind" != front ] || echo -M front=yes) > "$out.new"
 sed -E -i 's/<a href="#cb[0-9-]+" aria-hidden="true" tabindex="-1"><\/a>//g
     s/<span id="cb[0-9]+-[0-9]+">/<span>/g; s/ id="cb[0-9]+"//g' "$out.new"
