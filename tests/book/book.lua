@@ -367,7 +367,7 @@ local function about(blocks)
     if this.module and this.module ~= '' then
         local more = tonumber(meta.files) - 1
         table.insert(said, ('<span>you write <code>%s.c</code>%s</span>'):format(this.module,
-            more > 0 and (' and %d files beside it'):format(more) or ''))
+            more > 0 and (' and %d more'):format(more) or ''))
         table.insert(said, ('<span><code>make lesson-%s</code></span>'):format(this.number))
     end
     return table.concat(said, ' ')
