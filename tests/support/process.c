@@ -51,9 +51,9 @@ static void must(bool holds, const char *did) {
     want_true(holds, did, "this machine cannot run a server for the test");
 }
 
-static void close_from(int first, int but) {
+static void close_from(int first, int but, int and_but) {
     for (int other = first; other < DESCRIPTORS; other++) {
-        if (other != but) {
+        if (other != but && other != and_but) {
             close(other);
         }
     }
@@ -63,21 +63,24 @@ static void close_from(int first, int but) {
  * the pipe: the test has called process_destroy, or died, and the program with
  * all of its own children is gone too. Were it made by the test, one that is
  * killed right then would leave it. The other descriptors are closed so that
- * nobody waits for us. An interrupt at the terminal, or a signal to all
- * processes of the run, must not end us before our work. It ends as another
- * program, so that Valgrind need not judge what a copy of the test left behind.
+ * nobody waits for us; before there is a directory, as the runner's guard takes
+ * whoever has them open for a test, and kills it. An interrupt at the terminal,
+ * or a signal to all processes of the run, must not end us before our work. It
+ * ends as another program, so that Valgrind need not judge what a copy of the
+ * test left behind.
  * told: gets the directory's name, which is empty if it could not be made. */
 static _Noreturn void guard(process *s, int end, int told) {
     setsid();
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN); /* nobody may be there to be told */
+    close_from(0, end, told);
     if (!mkdtemp(s->directory)) {
         s->directory[0] = '\0';
     }
     char byte;
     bool has_told =
         write(told, s->directory, sizeof s->directory) == sizeof s->directory;
-    close_from(0, end);
+    close(told);
     while (has_told && read(end, &byte, 1) > 0) {
     }
     execlp("rm", "rm", "-rf", s->directory, (char *)NULL);
@@ -161,7 +164,7 @@ static _Noreturn void become(const process *s, const char *const argv[],
     for (int i = 0; i < 3; i++) {
         dup2(null, i);
     }
-    close_from(3, s->life);
+    close_from(3, s->life, s->life);
     fcntl(s->life, F_SETFD, 0);
     if (chdir(s->directory) != 0
         || (s->user != getuid()
