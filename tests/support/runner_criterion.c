@@ -6,7 +6,9 @@
 #include "support/guard.h"
 #include "support/report.h"
 
+#include <criterion/criterion.h>
 #include <criterion/hooks.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +53,6 @@ static const char *failed_message(const struct criterion_test_stats *stats) {
 
 ReportHook(PRE_ALL)(struct criterion_test_set *set) {
     (void)set;
-    guard_begin();
     report_begin();
     if (test_prepare) {
         test_prepare();
@@ -83,4 +84,17 @@ ReportHook(TEST_CRASH)(struct criterion_test_stats *stats) {
 
 ReportHook(POST_ALL)(struct criterion_global_stats *stats) {
     report_end(stats->nb_tests);
+}
+
+/* Criterion's own, but for the guard: it must be there before Criterion makes
+ * the socket that it shall remove. */
+int main(int argc, char *argv[]) {
+    struct criterion_test_set *tests = criterion_initialize();
+    bool passed = true;
+    if (criterion_handle_args(argc, argv, true)) {
+        guard_begin();
+        passed = criterion_run_all_tests(tests);
+    }
+    criterion_finalize(tests);
+    return passed ? EXIT_SUCCESS : EXIT_FAILURE;
 }
