@@ -391,9 +391,12 @@ TEST(a_hash_depends_on_the_seed_and_on_every_byte, "P13", "5.2") {
         want_false(lru_hash(pairs[i][0], 42) == lru_hash(pairs[i][1], 42),
                    text("hash both keys of pair number %zu: equal?", i),
                    "every byte of the key must enter the hash");
-        want_false(lru_hash(pairs[i][0], 42) == lru_hash(pairs[i][0], 43),
-                   text("hash a key with the seeds 42 and 43: equal?"),
-                   "the hash does not use the seed");
+        want_false(
+            lru_hash(pairs[i][0], 42) == lru_hash(pairs[i][0], 43),
+            text("hash a key of pair number %zu with the seeds 42 and 43: "
+                 "equal?",
+                 i),
+            "the hash does not use the seed");
     }
 }
 
