@@ -24,8 +24,11 @@ enum {
     LARGEST_SHARE = 8 /* an entry takes an eighth of its shard's part */
 };
 
+/* What every get passes through is inline: the fewer instructions a get has,
+ * the more gets the processor begins while memory answers the first. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 #define TWO_TO_63 9223372036854775808.0
-#define NO_SLOT SIZE_MAX
 #define TIME_LAST (((uint64_t)1 << 40) - 1) /* as much as `ends` can hold */
 #define COST_LAST (((uint32_t)1 << 24) - 1)
 
@@ -42,6 +45,7 @@ struct entry {
 
 struct shard {
     _Alignas(LINE_BYTES) pthread_mutex_t lock; /* guards all of these */
+    cache_stats stats; /* first what a get writes: it is in the lock's line */
     const cache *of;
     cache_index index;
     size_t count; /* of its slots in use: the entries */
@@ -56,7 +60,6 @@ struct shard {
     uint64_t now_ms;  /* and how much time that makes since the start */
     uint64_t random;
     flight *flights; /* loads whose result will be kept */
-    cache_stats stats;
 };
 
 struct cache {
@@ -93,10 +96,7 @@ static void hold(struct shard *s) {
 }
 
 /* Chooses the shard by the hash's upper half, and has the processor fetch the
- * line of the index that is needed next.
- *
- * What every get passes through is inline: the fewer instructions a get has,
- * the more gets the processor begins while memory answers the first. */
+ * line of the index that is needed next. */
 static inline struct shard *shard_of(const cache *c, uint64_t hash) {
     struct shard *s = &c->shards[(hash >> 32) * c->count >> 32];
     __builtin_prefetch(&s->index.slots[index_home(&s->index, (uint32_t)hash)]);
@@ -131,17 +131,24 @@ static bool has_key(const struct entry *e, bytes key) {
            && (key.len == 0 || memcmp(e->data, key.data, key.len) == 0);
 }
 
-/* A quarter of the slots is empty, so every walk ends. */
-static inline size_t find(const struct shard *s, uint64_t hash, bytes key) {
+/* A quarter of the slots is empty, so every walk ends.
+ * Returns: where the key's slot is; if nowhere, the first empty place on its
+ * walk, where it may be put. */
+static ALWAYS_INLINE size_t find(const struct shard *s, uint64_t hash,
+                                 bytes key) {
     const cache_index *x = &s->index;
     uint32_t tag = (uint32_t)hash;
-    for (size_t i = index_home(x, tag); x->slots[i] != 0;
-         i = index_after(x, i)) {
-        if (index_tag(x->slots[i]) == tag && has_key(entry_in(s, i), key)) {
-            return i;
-        }
+    size_t i = index_home(x, tag);
+    while (
+        x->slots[i] != 0
+        && !(index_tag(x->slots[i]) == tag && has_key(entry_in(s, i), key))) {
+        i = index_after(x, i);
     }
-    return NO_SLOT;
+    return i;
+}
+
+static inline bool is_used(const struct shard *s, size_t i) {
+    return s->index.slots[i] != 0;
 }
 
 /* --- time --- */
@@ -171,15 +178,16 @@ static uint64_t end_after(struct shard *s, int64_t ttl_ms) {
  * OVER: not even that. */
 enum state { FRESH, STALE, OVER };
 
-static enum state state_of(struct shard *s, const struct entry *e) {
-    if (e->ends == 0) {
-        return FRESH;
-    }
+static enum state state_by_clock(struct shard *s, const struct entry *e) {
     uint64_t now = now_of(s);
     if (now < e->ends) {
         return FRESH;
     }
     return now - e->ends < (uint64_t)s->of->options.stale_ms ? STALE : OVER;
+}
+
+static inline enum state state_of(struct shard *s, const struct entry *e) {
+    return e->ends == 0 ? FRESH : state_by_clock(s, e);
 }
 
 /* --- entries --- */
@@ -236,10 +244,10 @@ static void expire(struct shard *s, size_t at) {
 
 /* Looks a key up; drops its entry if that is over.
  * state: out. Returns: the entry, fresh or stale, or NULL. */
-static inline struct entry *look(struct shard *s, uint64_t hash, bytes key,
-                                 enum state *state) {
+static ALWAYS_INLINE struct entry *look(struct shard *s, uint64_t hash,
+                                        bytes key, enum state *state) {
     size_t at = find(s, hash, key);
-    if (at == NO_SLOT) {
+    if (!is_used(s, at)) {
         return NULL;
     }
     struct entry *e = entry_in(s, at);
@@ -314,41 +322,52 @@ static void make_room(struct shard *s, size_t need) {
     }
 }
 
-static struct entry *write_new(struct shard *s, uint64_t hash, bytes key,
-                               bytes value) {
-    size_t n = footprint(key.len, value.len);
+/* Asks memory for an entry, or for the place of one. */
+static void fetch_lines(const char *at) {
+    for (size_t line = 0; line < ENTRY_LINES; line++) {
+        __builtin_prefetch(at + line * LINE_BYTES);
+    }
+}
+
+/* Writes an entry at the head; the place of the next one is fetched meanwhile.
+ * at: the empty slot at which the key's walk has ended. */
+static void write_new(struct shard *s, uint64_t hash, size_t at,
+                      const struct entry *header, bytes key, bytes value) {
+    size_t n = footprint(key.len, value.len), before = s->count;
     make_room(s, n);
+    uint64_t slot = slot_of(hash, s->head);
+    if (s->count != before) { /* slots were emptied, and others moved */
+        at = index_find(&s->index, slot);
+    }
     struct entry *e = (struct entry *)(s->ring + s->head);
-    *e = (struct entry){.value_len = (uint32_t)value.len,
-                        .key_len = key.len & 0xffffff,
-                        .live = 1};
+    *e = *header;
     copy(e->data, key);
     copy(e->data + key.len, value);
-    uint64_t slot = slot_of(hash, s->head);
-    s->index.slots[index_find(&s->index, slot)] = slot;
+    s->index.slots[at] = slot;
     s->head += n;
     s->live += n;
     s->count++;
+    fetch_lines(s->ring + s->head);
     s->stats.entry_bytes += key.len + value.len;
-    return e;
 }
 
 /* Writes an entry: over the old one, if it takes just as much. */
-static struct entry *write_entry(struct shard *s, uint64_t hash, bytes key,
-                                 bytes value) {
+static void write_entry(struct shard *s, uint64_t hash, struct entry *header,
+                        bytes key, bytes value) {
     size_t at = find(s, hash, key);
-    if (at != NO_SLOT) {
+    if (is_used(s, at)) {
         struct entry *e = entry_in(s, at);
         if (footprint(key.len, value.len) == footprint_of(e)) {
             s->stats.entry_bytes += value.len - (uint64_t)e->value_len;
-            e->value_len = (uint32_t)value.len;
-            e->hit = 1;
+            header->hit = 1;
+            *e = *header;
             copy(e->data + key.len, value);
-            return e;
+            return;
         }
         drop(s, at);
+        at = find(s, hash, key);
     }
-    return write_new(s, hash, key, value);
+    write_new(s, hash, at, header, key, value);
 }
 
 /* Keeps a value. Returns: STATUS_TOO_LARGE: then nothing has changed. */
@@ -360,18 +379,43 @@ static status put(struct shard *s, uint64_t hash, bytes key, bytes value,
         say(s, CACHE_WARNING, "refuse", key, "too large");
         return STATUS_TOO_LARGE;
     }
-    struct entry *e = write_entry(s, hash, key, value);
-    e->ends = end_after(s, ttl_ms) & TIME_LAST;
-    e->cost = (cost < COST_LAST ? cost : COST_LAST) & COST_LAST;
+    struct entry header = {.ends = end_after(s, ttl_ms) & TIME_LAST,
+                           .cost = (cost < COST_LAST ? cost : COST_LAST)
+                                   & COST_LAST,
+                           .value_len = (uint32_t)value.len,
+                           .key_len = key.len & 0xffffff,
+                           .live = 1};
+    write_entry(s, hash, &header, key, value);
     return STATUS_OK;
 }
 
-static status copy_out(bytes value, void *buffer, size_t size, size_t *len) {
+/* Copies a value whose length has just been asked from memory. memcpy computes
+ * from the length where its last bytes go; until that is there the processor
+ * lets the loads of the next gets wait, since they may be of those very bytes.
+ * Here the length only decides branches, and these are guessed. */
+static inline void copy_by_parts(char *to, bytes from) {
+    if (from.len >= 2 * LINE_BYTES) {
+        memcpy(to, from.data, from.len);
+        return;
+    }
+    const char *data = from.data;
+#pragma GCC unroll 7
+    for (size_t part = LINE_BYTES; part > 0; part /= 2) {
+        if (from.len & part) {
+            memcpy(to, data, part);
+            to += part;
+            data += part;
+        }
+    }
+}
+
+static ALWAYS_INLINE status copy_out(bytes value, void *buffer, size_t size,
+                                     size_t *len) {
     *len = value.len;
     if (value.len > size) {
         return STATUS_TOO_LARGE;
     }
-    copy(buffer, value);
+    copy_by_parts(buffer, value);
     return STATUS_OK;
 }
 
@@ -381,7 +425,7 @@ static status copy_out(bytes value, void *buffer, size_t size, size_t *len) {
 static void invalidate(struct shard *s, uint64_t hash, bytes key,
                        const char *reason) {
     size_t at = find(s, hash, key);
-    if (at != NO_SLOT) {
+    if (is_used(s, at)) {
         say(s, CACHE_DEBUG, "invalidate", key, reason);
         drop(s, at);
     }
@@ -634,12 +678,8 @@ static void fetch_entry(const struct shard *s, uint32_t tag) {
     while (x->slots[i] != 0 && index_tag(x->slots[i]) != tag) {
         i = index_after(x, i);
     }
-    if (x->slots[i] == 0) {
-        return;
-    }
-    const char *e = (const char *)entry_in(s, i);
-    for (size_t line = 0; line < ENTRY_LINES; line++) {
-        __builtin_prefetch(e + line * LINE_BYTES);
+    if (x->slots[i] != 0) {
+        fetch_lines((const char *)entry_in(s, i));
     }
 }
 

@@ -44,6 +44,7 @@ struct entry {
 
 struct shard {
     _Alignas(LINE_BYTES) pthread_mutex_t lock; /* guards all of these */
+    cache_stats stats; /* first what a get writes: it is in the lock's line */
     const cache *of;
     cache_index index;
     size_t count; /* of its slots in use: the entries */
@@ -58,7 +59,6 @@ struct shard {
     uint64_t now_ms;  /* and how much time that makes since the start */
     uint64_t random;
     flight *flights; /* loads whose result will be kept */
-    cache_stats stats;
 };
 
 struct cache {
