@@ -70,14 +70,35 @@ static cache *create(const implementation *i, size_t budget, size_t shards,
     return c;
 }
 
-static bytes key_bytes(const bench_key *k) {
-    return (bytes){k->text, BENCH_KEY_LEN};
+/* Bytes with their length: a key, or what the peers in C hold of keys and
+ * values. */
+typedef struct blob {
+    size_t len;
+    char data[];
+} blob;
+
+enum { KEY_STRIDE = sizeof(blob) + (BENCH_KEY_LEN + 7) / 8 * 8 };
+
+static bytes bytes_in(const blob *b) {
+    return (bytes){b->data, b->len};
 }
 
-static bench_key *random_keys(size_t n, uint64_t *state) {
-    bench_key *keys = measure_alloc(n, sizeof *keys);
+static blob *fill(void *room, const void *data, size_t len) {
+    blob *b = room;
+    b->len = len;
+    memcpy(b->data, data, len);
+    return b;
+}
+
+static const blob *key_at(const char *keys, size_t i) {
+    return (const blob *)(keys + i * KEY_STRIDE);
+}
+
+static char *random_keys(size_t n, uint64_t *state) {
+    char *keys = measure_alloc(n, KEY_STRIDE);
     for (size_t i = 0; i < n; i++) {
-        keys[i] = bench_random_key(state);
+        bench_key k = bench_random_key(state);
+        fill(keys + i * KEY_STRIDE, k.text, BENCH_KEY_LEN);
     }
     return keys;
 }
@@ -91,7 +112,7 @@ enum { WINDOWS = 40, KNOWN = 40000, MIXED_MAX = 400 };
 static void shifting_load(bench_report *out, const implementation *i,
                           size_t requests) {
     uint64_t state = SEED;
-    bench_key *keys = random_keys(KNOWN, &state);
+    char *keys = random_keys(KNOWN, &state);
     bench_zipf *z = measure_zipf(KNOWN, ZIPF_PERCENT);
     static char value[MIXED_MAX];
     cache *c = create(i, 1 << 20, SHARDS_OF_SMALL, true);
@@ -100,7 +121,7 @@ static void shifting_load(bench_report *out, const implementation *i,
         size_t rank = bench_zipf_next(z, &state);
         size_t moved = r > requests * WINDOWS / 2 ? KNOWN / 2 : 0;
         size_t k = (rank + moved) % KNOWN, len;
-        bytes key = key_bytes(&keys[k]);
+        bytes key = bytes_in(key_at(keys, k));
         if (i->get(c, key, value, sizeof value, &len) == STATUS_MISS) {
             i->set(c, key, (bytes){value, k * 37 % MIXED_MAX});
         }
@@ -146,8 +167,8 @@ static const char *const style_names[] = {NULL, "GHashTable", "uthash",
 
 typedef struct node {
     UT_hash_handle hh;
-    char *value;
-    char key[BENCH_KEY_LEN];
+    blob *value;
+    char key[];
 } node;
 
 typedef struct table {
@@ -161,11 +182,13 @@ typedef struct table {
 } table;
 
 static guint glib_hash(gconstpointer key) {
-    return (guint)XXH3_64bits(key, BENCH_KEY_LEN);
+    const blob *k = key;
+    return (guint)XXH3_64bits(k->data, k->len);
 }
 
 static gboolean glib_equal(gconstpointer a, gconstpointer b) {
-    return memcmp(a, b, BENCH_KEY_LEN) == 0;
+    const blob *k = a, *l = b;
+    return k->len == l->len && memcmp(k->data, l->data, k->len) == 0;
 }
 
 /* 1e6 entries of 110 bytes take 139 each; an uneven spread over the shards
@@ -187,59 +210,59 @@ static void table_open(table *t, size_t n) {
     }
 }
 
-static void *copy_of(bytes b) {
-    void *copy = malloc(b.len);
-    if (!copy) {
-        measure_die("bench: no memory");
-    }
-    return memcpy(copy, b.data, b.len);
+static blob *copy_of(bytes b) {
+    return fill(measure_alloc(1, sizeof(blob) + b.len), b.data, b.len);
 }
 
-static void uthash_set(table *t, bytes k, bytes v) {
+static void uthash_set(table *t, const blob *k, bytes v) {
     node *found;
-    HASH_FIND(hh, t->uthash, k.data, BENCH_KEY_LEN, found);
+    HASH_FIND(hh, t->uthash, k->data, k->len, found);
     if (found) {
         free(found->value);
         found->value = copy_of(v);
         return;
     }
-    found = measure_alloc(1, sizeof *found);
-    memcpy(found->key, k.data, BENCH_KEY_LEN);
+    found = measure_alloc(1, sizeof *found + k->len);
+    memcpy(found->key, k->data, k->len);
     found->value = copy_of(v);
-    HASH_ADD(hh, t->uthash, key, BENCH_KEY_LEN, found);
+    HASH_ADD_KEYPTR(hh, t->uthash, found->key, k->len, found);
 }
 
-static void table_set(table *t, bytes k, bytes v) {
+static void table_set(table *t, const blob *k, bytes v) {
     switch (t->style) {
     case CACHE:
-        if (t->impl->set(t->cache, k, v) != STATUS_OK) {
+        if (t->impl->set(t->cache, bytes_in(k), v) != STATUS_OK) {
             measure_die("%s: cache_set failed", t->impl->label);
         }
         break;
-    case GLIB: g_hash_table_insert(t->glib, copy_of(k), copy_of(v)); break;
-    case ABSL: absl_set(t->absl, k.data, k.len, v.data, v.len); break;
+    case GLIB:
+        g_hash_table_insert(t->glib, copy_of(bytes_in(k)), copy_of(v));
+        break;
+    case ABSL: absl_set(t->absl, k->data, k->len, v.data, v.len); break;
     default: uthash_set(t, k, v);
     }
 }
 
 /* Returns: the length of the value, which was copied; 0 for a miss. */
-static size_t table_get(table *t, bytes k, char *buffer) {
+static size_t table_get(table *t, const blob *k, char *buffer) {
     size_t len = 0;
-    const char *value = NULL;
+    const blob *value = NULL;
     node *found;
     switch (t->style) {
-    case CACHE: t->impl->get(t->cache, k, buffer, VALUE_LEN, &len); return len;
-    case GLIB: value = g_hash_table_lookup(t->glib, k.data); break;
-    case ABSL: return absl_get(t->absl, k.data, k.len, buffer);
+    case CACHE:
+        t->impl->get(t->cache, bytes_in(k), buffer, VALUE_LEN, &len);
+        return len;
+    case GLIB: value = g_hash_table_lookup(t->glib, k); break;
+    case ABSL: return absl_get(t->absl, k->data, k->len, buffer);
     default:
-        HASH_FIND(hh, t->uthash, k.data, BENCH_KEY_LEN, found);
+        HASH_FIND(hh, t->uthash, k->data, k->len, found);
         value = found ? found->value : NULL;
     }
-    if (!value) {
+    if (!value || value->len > VALUE_LEN) {
         return 0;
     }
-    memcpy(buffer, value, VALUE_LEN);
-    return VALUE_LEN;
+    memcpy(buffer, value->data, value->len);
+    return value->len;
 }
 
 static void table_close(table *t) {
@@ -263,7 +286,7 @@ static void table_close(table *t) {
 typedef struct contest {
     const implementation *impls;
     size_t count, n;
-    const bench_key *keys;
+    const char *keys;
     uint32_t *order; /* of the keys, another one for each phase */
     uint64_t state;
 } contest;
@@ -283,8 +306,7 @@ static double set_all(contest *c, table *t) {
     shuffle(c);
     int64_t began = bench_now_ns();
     for (size_t i = 0; i < c->n; i++) {
-        table_set(t, key_bytes(&c->keys[c->order[i]]),
-                  (bytes){value, VALUE_LEN});
+        table_set(t, key_at(c->keys, c->order[i]), (bytes){value, VALUE_LEN});
     }
     return (double)(bench_now_ns() - began) / (double)c->n;
 }
@@ -292,19 +314,21 @@ static double set_all(contest *c, table *t) {
 /* group: so many keys at a time; of more than one the cache is told first. */
 static double get_all(contest *c, table *t, size_t group) {
     char buffer[VALUE_LEN];
+    const blob *blobs[GROUP];
     bytes keys[GROUP];
     size_t found = 0, n = 0;
     shuffle(c);
     int64_t began = bench_now_ns();
     for (size_t i = 0; i < c->n; i += n) {
         for (n = 0; n < group && i + n < c->n; n++) {
-            keys[n] = key_bytes(&c->keys[c->order[i + n]]);
+            blobs[n] = key_at(c->keys, c->order[i + n]);
+            keys[n] = bytes_in(blobs[n]);
         }
         if (n > 1) {
             t->impl->expect(t->cache, keys, n);
         }
         for (size_t k = 0; k < n; k++) {
-            found += table_get(t, keys[k], buffer);
+            found += table_get(t, blobs[k], buffer);
         }
     }
     double ns = (double)(bench_now_ns() - began) / (double)c->n;
@@ -353,7 +377,7 @@ enum { THREADS = 2, READS_PERCENT = 95 };
 typedef struct worker {
     const implementation *impl;
     cache *cache;
-    const bench_key *keys;
+    const char *keys;
     size_t n, calls;
     uint64_t state;
     pthread_barrier_t *start;
@@ -367,7 +391,8 @@ static void *work(void *argument) {
     pthread_barrier_wait(w->start);
     w->began = bench_now_ns();
     for (size_t i = 0; i < w->calls; i++) {
-        bytes k = key_bytes(&w->keys[bench_random_below(&w->state, w->n)]);
+        bytes k =
+            bytes_in(key_at(w->keys, bench_random_below(&w->state, w->n)));
         if (bench_random_below(&w->state, 100) < READS_PERCENT) {
             w->impl->get(w->cache, k, value, sizeof value, &len);
         } else {
@@ -391,7 +416,7 @@ static double two_threads(const contest *c, const implementation *i,
         table_open(&tables[t], c->n);
         for (size_t k = 0; k < c->n; k++) {
             static const char value[VALUE_LEN];
-            table_set(&tables[t], key_bytes(&c->keys[k]),
+            table_set(&tables[t], key_at(c->keys, k),
                       (bytes){value, VALUE_LEN});
         }
     }
@@ -459,7 +484,7 @@ static double overhead_of(const contest *c, table t) {
         double before = resident(getpid());
         table_open(&t, c->n);
         for (size_t k = 0; k < c->n; k++) {
-            table_set(&t, key_bytes(&c->keys[k]), (bytes){value, VALUE_LEN});
+            table_set(&t, key_at(c->keys, k), (bytes){value, VALUE_LEN});
         }
         bytes_each = (resident(getpid()) - before) / (double)c->n;
         _exit(write(out[1], &bytes_each, sizeof bytes_each) > 0 ? 0 : 1);
@@ -536,7 +561,7 @@ static double overhead_of_server(const contest *c, bool redis) {
             fprintf(f,
                     redis ? "SET %.*s %s\r\n"
                           : "set %.*s 0 0 100 noreply\r\n%s\r\n",
-                    BENCH_KEY_LEN, c->keys[k].text, value);
+                    BENCH_KEY_LEN, key_at(c->keys, k)->data, value);
         }
         settle(f, ask, answer);
         result = (resident(process) - before) / (double)c->n - ENTRY_LEN;
@@ -595,7 +620,7 @@ static void speed(const implementation *impls, size_t count) {
 
 typedef struct ask {
     table table;
-    const bench_key *keys;
+    const char *keys;
     size_t n;
 } ask;
 
@@ -603,7 +628,7 @@ static void ask_all(void *context) {
     ask *a = context;
     char buffer[VALUE_LEN];
     for (size_t k = 0; k < COUNTED_GETS; k++) {
-        if (table_get(&a->table, key_bytes(&a->keys[k * 389 % a->n]), buffer)
+        if (table_get(&a->table, key_at(a->keys, k * 389 % a->n), buffer)
             == 0) {
             measure_die("%s: a key is missing", a->table.impl->label);
         }
@@ -620,7 +645,7 @@ static void one(const implementation *impls, size_t count) {
             table_open(&a.table, n + 1000);
             for (size_t k = 0; k < n; k++) {
                 static const char value[VALUE_LEN];
-                table_set(&a.table, key_bytes(&a.keys[k]),
+                table_set(&a.table, key_at(a.keys, k),
                           (bytes){value, VALUE_LEN});
             }
             measure_ask(ask_all, &a);
