@@ -24,8 +24,8 @@ enum {
     LARGEST_SHARE = 8 /* an entry takes an eighth of its shard's part */
 };
 
-/* What every get passes through is inline: the fewer instructions a get has,
- * the more gets the processor begins while memory answers the first. */
+/* What every get and set passes through is inline: the fewer instructions a
+ * call has, the more of them are begun while memory answers the first. */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define TWO_TO_63 9223372036854775808.0
@@ -331,8 +331,9 @@ static void fetch_lines(const char *at) {
 
 /* Writes an entry at the head; the place of the next one is fetched meanwhile.
  * at: the empty slot at which the key's walk has ended. */
-static void write_new(struct shard *s, uint64_t hash, size_t at,
-                      const struct entry *header, bytes key, bytes value) {
+static ALWAYS_INLINE void write_new(struct shard *s, uint64_t hash, size_t at,
+                                    const struct entry *header, bytes key,
+                                    bytes value) {
     size_t n = footprint(key.len, value.len), before = s->count;
     make_room(s, n);
     uint64_t slot = slot_of(hash, s->head);
@@ -352,8 +353,9 @@ static void write_new(struct shard *s, uint64_t hash, size_t at,
 }
 
 /* Writes an entry: over the old one, if it takes just as much. */
-static void write_entry(struct shard *s, uint64_t hash, struct entry *header,
-                        bytes key, bytes value) {
+static ALWAYS_INLINE void write_entry(struct shard *s, uint64_t hash,
+                                      struct entry *header, bytes key,
+                                      bytes value) {
     size_t at = find(s, hash, key);
     if (is_used(s, at)) {
         struct entry *e = entry_in(s, at);
@@ -371,8 +373,8 @@ static void write_entry(struct shard *s, uint64_t hash, struct entry *header,
 }
 
 /* Keeps a value. Returns: STATUS_TOO_LARGE: then nothing has changed. */
-static status put(struct shard *s, uint64_t hash, bytes key, bytes value,
-                  int64_t ttl_ms, uint64_t cost) {
+static ALWAYS_INLINE status put(struct shard *s, uint64_t hash, bytes key,
+                                bytes value, int64_t ttl_ms, uint64_t cost) {
     if (key.len > CACHE_KEY_MAX || key.len > s->of->largest
         || value.len > s->of->largest - key.len) {
         s->stats.refusals++;
@@ -624,7 +626,8 @@ status cache_create(size_t budget_bytes, size_t shards,
 
 /* --- the calls --- */
 
-static status set(cache *c, bytes key, bytes value, int64_t ttl_ms) {
+static ALWAYS_INLINE status set(cache *c, bytes key, bytes value,
+                                int64_t ttl_ms) {
     uint64_t hash = hash_of(c, key);
     struct shard *s = enter(c, hash);
     status result = put(s, hash, key, value, ttl_ms, 0);
