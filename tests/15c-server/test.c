@@ -1364,13 +1364,18 @@ static double seconds_of(pid_t pid) {
     return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
 }
 
+/* Beside others a loop that spins has a part of its processor, a tenth perhaps;
+ * one that sleeps may have had something to end first. */
 static void want_idle(const struct child *c, const char *did,
                       const char *likely) {
-    double before = seconds_of(c->news->works);
-    pause_ms(100);
+    double ms = 0;
+    for (int tries = 0; tries == 0 || (ms > 8 && tries < 3); tries++) {
+        double before = seconds_of(c->news->works);
+        pause_ms(200);
+        ms = (seconds_of(c->news->works) - before) * 1000;
+    }
     want_at_most(
-        (seconds_of(c->news->works) - before) * 1000, 30,
-        text("%s; milliseconds of processor time in the next 100", did),
+        ms, 8, text("%s; milliseconds of processor time in the next 200", did),
         likely);
 }
 
