@@ -53,9 +53,9 @@
  *      not hold it any more.
  * [P10] Nobody waits longer than he said, or less long while there is
  *      something to wait for. A jump of the wall clock changes no wait.
- * [P11] A loader that asks for the key that its own thread is loading is told
- *      so, at once. Once that key was set or deleted there is nothing left to
- *      wait for, and asking for it is a get like any other.
+ * [P11] A loader that asks the cache for the key that its own thread is loading
+ *      into it is told so, at once. Once that key was set or deleted there is
+ *      nothing left to wait for, and asking for it is a get like any other.
  * [P12] A set or a delete that comes while a load of its key is running wins:
  *      what that load brings goes to those who waited for it, and is not kept.
  * [P13] A capacity, a number of shards or of milliseconds out of range and a
@@ -84,8 +84,9 @@ typedef struct shared_stats {
     uint64_t hits;      /* gets, loading ones too, that found their key */
     uint64_t misses;    /* those that did not */
     uint64_t loads;     /* loaders called, */
-    uint64_t failures;  /* and those among them that brought no value */
-    uint64_t joins;     /* misses that found a load running and waited */
+    uint64_t failures;  /* and those that ended without a value: there was
+                           none, or no memory for it */
+    uint64_t joins;     /* misses that found another thread's load running */
     uint64_t evictions; /* entries given up for a new one */
     uint64_t entries;   /* entries in the cache now */
 } shared_stats;
@@ -149,9 +150,9 @@ bool shared_delete(shared *s, bytes key);
  * Returns: STATUS_OK, STATUS_TOO_LARGE: as shared_get, loaded or not;
  * STATUS_INVALID: load is NULL or wait_ms negative, nothing was done;
  * STATUS_TIMEOUT: the other thread's load is still running, and goes on;
- * STATUS_DEADLOCK: this thread itself is loading this key, further up its
- * stack, and nobody has set or deleted it since; STATUS_NO_MEMORY: nothing was
- * kept; else the loader's own status.
+ * STATUS_DEADLOCK: this thread itself is loading this key into this cache,
+ * further up its stack, and nobody has set or deleted it since;
+ * STATUS_NO_MEMORY: nothing was kept; else the loader's own status.
  * Two threads whose loaders wait for each other's keys are not found out: the
  * time ends them. */
 status shared_get_or_load(shared *s, bytes key, shared_load load, void *context,

@@ -127,9 +127,11 @@ struct source {
 /* Static: a hand that never comes back may still look at them. */
 static source sources[4];
 
+static void loader_returns(void);
+
 static status from_source(void *context, bytes key, bytes *value) {
     source *s = context;
-    moments_watch(NULL, NULL); /* hands stop only before the loader runs */
+    moments_watch(NULL, NULL);
     pthread_mutex_lock(&stage);
     s->calls++;
     s->inside++;
@@ -146,6 +148,7 @@ static status from_source(void *context, bytes key, bytes *value) {
     if (s->status == STATUS_OK) {
         *value = bytes_of(s->value);
     }
+    loader_returns();
     return s->status;
 }
 
@@ -182,6 +185,13 @@ static int calls_of(source *s) {
 
 typedef enum kind { SET, GET, DELETE, LOAD, STATISTICS, RUN, KINDS } kind;
 
+/* What the monotonic clock says to a call until that begins to wait. */
+typedef enum clock_reading {
+    RIGHT,
+    AN_HOUR_AGO,
+    NEARLY_A_SECOND
+} clock_reading;
+
 typedef struct call {
     kind kind;
     shared *cache;
@@ -195,8 +205,10 @@ typedef struct call {
     size_t size;
     moment stops_at;        /* the hand stops there until it may go on: */
     size_t stops;           /* at the first such moment, or the second, ... */
+    bool stops_late;        /* counted from when its loader has returned */
     bool wakes_for_nothing; /* the first wait of the call ends at once */
-    status status;          /* from here on: what came */
+    clock_reading reads;
+    status status; /* from here on: what came */
     bool found;
     size_t len;
     shared_stats stats;
@@ -240,6 +252,9 @@ typedef struct hand {
 
 static hand hands[HANDS];
 
+static _Thread_local hand *own_hand; /* NULL: the director */
+static _Thread_local clock_reading own_clock;
+
 /* Stands still until the director lets it go on, or has forgotten to. */
 static void stop(hand *h) {
     patience left = patience_of(2 * patience_ms());
@@ -255,6 +270,7 @@ static void stop(hand *h) {
 static bool at_moment(void *context, moment m) {
     hand *h = context;
     bool for_nothing = m == MOMENT_WAIT && h->call.wakes_for_nothing;
+    own_clock = m == MOMENT_WAIT ? RIGHT : own_clock;
     if (for_nothing) {
         h->call.wakes_for_nothing = false;
     }
@@ -264,15 +280,27 @@ static bool at_moment(void *context, moment m) {
     return for_nothing;
 }
 
+/* Hands stop before their loader runs or after it, not inside. */
+static void loader_returns(void) {
+    if (own_hand && own_hand->call.stops_late) {
+        moments_watch(at_moment, own_hand);
+    }
+}
+
 static void *hand_main(void *argument) {
     hand *h = argument;
+    own_hand = h;
     pthread_mutex_lock(&stage);
     h->id = (pid_t)syscall(SYS_gettid);
     while (!h->quit) {
         if (h->busy) {
             pthread_mutex_unlock(&stage);
-            moments_watch(at_moment, h);
+            if (!h->call.stops_late) {
+                moments_watch(at_moment, h);
+            }
+            own_clock = h->call.reads;
             make(&h->call);
+            own_clock = RIGHT;
             moments_watch(NULL, NULL);
             pthread_mutex_lock(&stage);
             h->busy = false;
@@ -313,6 +341,15 @@ static void go_on(hand *h) {
     h->stopped = false;
     pthread_cond_broadcast(&stage_changed);
     pthread_mutex_unlock(&stage);
+}
+
+/* Lets a hand go on to the next moment of a kind. */
+static void go_on_to(hand *h, moment m) {
+    pthread_mutex_lock(&stage);
+    h->call.stops_at = m;
+    h->call.stops = 1;
+    pthread_mutex_unlock(&stage);
+    go_on(h);
 }
 
 /* Sends all hands home. One that is stuck in a call of a test that failed is
@@ -459,6 +496,12 @@ static call stopping(moment at, size_t nth, call c) {
     return c;
 }
 
+/* A load whose thread stops when its loader has returned. */
+static call stopping_late(size_t nth, call c) {
+    c.stops_late = true;
+    return stopping(MOMENT_UNLOCKED, nth, c);
+}
+
 static call into(char *buffer, size_t size, call c) {
     c.buffer = buffer;
     c.size = size;
@@ -553,16 +596,20 @@ static void want_loaded(const call *c, const char *value, const char *did,
 #define NOBODY_WOKE \
     "nobody woke it: a signal wakes one of those who wait, a broadcast all"
 
+/* Why the call of one who waited came to the wrong end. */
+static const char *why_not(const call *c, const char *likely) {
+    return c->status == STATUS_TIMEOUT
+               ? "the wait ended at once: its deadline and its condition "
+                 "variable go by different clocks (step 7.7), or it was not "
+                 "begun again after an end without a reason"
+               : likely;
+}
+
 /* Ends the call of one who waited for a load, and judges what it got. */
 static void want_waited(hand *waiter, const char *value, const char *did,
                         const char *likely) {
     const call *c = end(waiter, did, NOBODY_WOKE);
-    want_loaded(c, value, did,
-                c->status == STATUS_TIMEOUT
-                    ? "the wait ended at once: its deadline and its condition "
-                      "variable go by different clocks (step 7.7), or it was "
-                      "not begun again after an end without a reason"
-                    : likely);
+    want_loaded(c, value, did, why_not(c, likely));
 }
 
 /* --- the curtain: a get that stops in the middle of copying out ---------- */
@@ -1352,6 +1399,21 @@ TEST(a_hit_of_a_load_copies_like_a_get, "P2", "7.5") {
     finish(s);
 }
 
+TEST(a_hit_of_a_load_allocates_nothing, "P15", "7.5") {
+    shared *s = fresh(10, 2);
+    set(s, "name", "set");
+    be_written(LOAD);
+    size_t blocks = heap_allocations();
+    want_loaded(load(s, "name", source_of("loaded")), "set",
+                "set name, get_or_load name",
+                "the key is there: no need to load");
+    want_int(
+        heap_allocations() - blocks, 0,
+        "set name, get_or_load name, count allocations",
+        "what a load needs is allocated after a miss, not before the look");
+    finish(s);
+}
+
 /* --- 7.6: one load for all who miss ------------------------------------------
  */
 
@@ -1402,8 +1464,10 @@ TEST(a_failed_load_wakes_all_who_wait, "P9", "7.6") {
     want_status(end(loader, did, LEFT_LOCKED)->status, STATUS_BACKEND, did,
                 "the loader's status must come back as it is");
     for (size_t i = 0; i < WAITERS; i++) {
-        want_status(end(waiters[i], did, NOBODY_WOKE)->status, STATUS_BACKEND,
-                    did, "a failure, too, ends the wait, and all hear of it");
+        const call *c = end(waiters[i], did, NOBODY_WOKE);
+        want_status(
+            c->status, STATUS_BACKEND, did,
+            why_not(c, "a failure, too, ends the wait, and all hear of it"));
     }
     want_int(from->calls, 1, text("%s, count the loads", did),
              "those who waited must not each ask the failing source again");
@@ -1440,6 +1504,86 @@ TEST(nobody_slips_in_between_look_and_announce, "P9", "7.6") {
                  "one without opening the lock in between");
         finish(s);
     }
+}
+
+/* The same behind the loader: at each moment at which its thread holds no lock,
+ * another one asks for the key. */
+TEST(nobody_slips_in_while_a_load_ends, "P9", "7.6") {
+    const char *did = "get_or_load x; when its loader has returned, while it "
+                      "holds no lock, get_or_load x in another thread";
+    bool stopped = true;
+    for (size_t nth = 1; stopped && nth < 20; nth++) {
+        shared *s = fresh(10, 1);
+        source *from = source_of("once");
+        call ask = a_load(s, "x", from, LONG_WAIT_MS);
+        hand *first = begin(stopping_late(nth, ask));
+        stopped = be_stopped(first);
+        hand *second = stopped ? begin(ask) : NULL;
+        if (second) {
+            settle(second);
+            go_on(first);
+            want_waited(second, "once", did, "both get what was loaded");
+        }
+        want_loaded(end(first, did, LEFT_LOCKED), "once", did,
+                    "both get what was loaded");
+        want_int(calls_of(from), 1, text("%s, count the loads", did),
+                 "the load was off the list and its value not kept yet: take "
+                 "it off and keep its value without opening the lock in "
+                 "between");
+        finish(s);
+    }
+}
+
+/* The waiter stops when it has seen that the load is not done, and does not
+ * wait yet; it still holds the lock that it waits with. */
+TEST(a_load_that_ends_before_the_wait_is_not_missed, "P9", "7.6") {
+    const char *did = "one thread loads x, another one has seen that it is not "
+                      "done; before that one waits, the load ends";
+    shared *s = fresh(10, 1);
+    source *from = source_of("once");
+    hand *loader = held_load(s, "x", from);
+    call ask = a_load(s, "x", from, LONG_WAIT_MS);
+    hand *waiter = begin(stopping(MOMENT_WAIT, 1, ask));
+    be_stopped(waiter);
+    let_go(from);
+    settle(loader); /* it stands at that lock, or is through without it */
+    go_on_to(waiter, MOMENT_WOKEN);
+    settle(loader);
+    be_stopped(waiter);
+    go_on(waiter);
+    want_loaded(end(waiter, did,
+                    "the broadcast came before the wait, which nothing ends "
+                    "now: set `done` under the lock that is waited with"),
+                "once", did, "who waits is woken, and gets what was loaded");
+    want_loaded(end(loader, did, LEFT_LOCKED), "once", did,
+                "the load itself has not failed");
+    finish(s);
+}
+
+TEST(a_waiter_with_a_small_buffer_is_told, "P3", "7.6") {
+    static char small[8];
+    const char *did = "one thread loads name = Alice, another one waits for it "
+                      "with a buffer of 3 bytes";
+    shared *s = fresh(10, 1);
+    source *from = source_of("Alice");
+    strcpy(small, "zzzzzzz");
+    be_written(STATISTICS);
+    hand *loader = held_load(s, "name", from);
+    call ask = a_load(s, "name", from, LONG_WAIT_MS);
+    hand *waiter = begin(into(small, 3, ask));
+    be_joined(s, 1, from, did);
+    let_go(from);
+    const call *c = end(waiter, did, NOBODY_WOKE);
+    want_status(c->status, STATUS_TOO_LARGE, did,
+                why_not(c, "whoever waited copies out as a get does: only what "
+                           "fits"));
+    want_int(c->len, 5, text("%s, look at len", did),
+             "len says how large a buffer must be");
+    want_text(small, "zzzzzzz", text("%s, look at the buffer", did),
+              "the buffer is written on STATUS_OK only");
+    want_loaded(end(loader, did, LEFT_LOCKED), "Alice", did,
+                "the load itself has not failed");
+    finish(s);
 }
 
 TEST(a_wait_that_ends_without_a_reason_goes_on, "P9", "7.6") {
@@ -1494,6 +1638,7 @@ TEST(who_wakes_late_still_gets_what_was_loaded, "P9", "7.6") {
 struct load_attempt {
     shared *cache;
     source *from;
+    uint64_t kept; /* loads that have brought a value */
 };
 
 /* A load and one who waits for it, with an allocation failing somewhere. */
@@ -1534,7 +1679,7 @@ TEST(without_memory_a_load_fails_for_all_who_wait, "P14", "7.6") {
     be_written(GET);
     be_written(DELETE);
     sources[1] = (source){.value = "loaded"};
-    struct load_attempt a = {s, &sources[1]};
+    struct load_attempt a = {s, &sources[1], 0};
     size_t failures = heap_fail_each(try_to_load, &a);
     want_that(failures > 0, "load, count allocations\nwanted  one at least\n"
                             "got     none\n"
@@ -1553,9 +1698,15 @@ static void try_to_load_alone(void *context) {
                 "load a key while an allocation fails",
                 "no memory for a part of it is no memory for the call");
     if (c->status == STATUS_OK) {
+        a->kept++;
         want_true(delete (a->cache, LONG_KEY), "load a key, delete it",
                   "what was loaded must be kept");
     }
+    shared_stats stats = statistics(a->cache);
+    want_count(stats.loads - stats.failures, a->kept, "loads - failures",
+               "load a key while an allocation fails",
+               "a load that ends without a value is a failure, also when it "
+               "was memory that failed");
     want_false(delete (a->cache, LONG_KEY),
                "load a key while an allocation fails, delete it",
                "a call that failed must keep nothing");
@@ -1565,8 +1716,9 @@ TEST(without_memory_a_load_keeps_nothing, "P14", "7.6") {
     shared *s = fresh(4, 1);
     be_written(LOAD);
     be_written(DELETE);
+    be_written(STATISTICS);
     sources[1] = (source){.value = "loaded"};
-    struct load_attempt a = {s, &sources[1]};
+    struct load_attempt a = {s, &sources[1], 0};
     heap_fail_each(try_to_load_alone, &a);
     finish(s);
 }
@@ -1575,10 +1727,14 @@ TEST(without_memory_a_load_keeps_nothing, "P14", "7.6") {
  */
 
 #ifdef PLAIN_RUNNER
+enum { AN_HOUR_MS = 20 }; /* here no clock can be turned */
+
 static void turn_wall_clock(int64_t seconds) {
     (void)seconds;
 }
 #else
+enum { AN_HOUR_MS = 3600000 };
+
 /* The wall clock as this program sees it, and can turn it. */
 static volatile int64_t wall_turned;
 
@@ -1590,6 +1746,11 @@ int clock_gettime(clockid_t clock, struct timespec *t) {
     int result = (int)syscall(SYS_clock_gettime, clock, t);
     if (clock == CLOCK_REALTIME) {
         t->tv_sec += wall_turned;
+    } else if (own_clock == AN_HOUR_AGO) {
+        t->tv_sec -= 3600;
+    } else if (own_clock == NEARLY_A_SECOND) {
+        t->tv_sec--;
+        t->tv_nsec = 999999999;
     }
     return result;
 }
@@ -1701,6 +1862,53 @@ TEST(the_longest_wait_is_no_short_one, "P10", "7.7") {
     }
 }
 
+/* Its clock is an hour behind when the deadline is worked out, and right when
+ * the wait begins again: the hour is over by then. */
+TEST(a_wait_that_begins_again_has_no_more_time, "P10", "7.7") {
+    const char *did = "wait for a load; the wait ends without a reason; when "
+                      "it begins again, its time is over";
+    shared *s = fresh(10, 1);
+    source *from = source_of("late");
+    hand *loader = held_load(s, "x", from);
+    call ask = a_load(s, "x", from, AN_HOUR_MS);
+    ask.reads = AN_HOUR_AGO;
+    ask.wakes_for_nothing = true;
+    const call *c = end(begin(ask), did,
+                        "each wait got the whole time anew: work the deadline "
+                        "out once, before the loop");
+    want_status(c->status, STATUS_TIMEOUT, did,
+                "whoever waited long enough is told so");
+    let_go(from);
+    want_loaded(end(loader, did, LEFT_LOCKED), "late", did,
+                "the load itself has not failed");
+    finish(s);
+}
+
+/* Ends a wait in the next second, by a clock at the very end of this one. */
+TEST(a_deadline_may_lie_in_the_next_second, "P10", "7.7") {
+    const char *did = "at the last nanosecond of a second, wait for a load "
+                      "with wait_ms = 60020, and then with 20";
+    const char *likely = "a tv_nsec of a second or more is no deadline: carry "
+                         "it over into tv_sec";
+    shared *s = fresh(10, 1);
+    source *from = source_of("in time");
+    be_written(STATISTICS);
+    hand *loader = held_load(s, "x", from);
+    call ask = a_load(s, "x", from, LONG_WAIT_MS + 20);
+    ask.reads = NEARLY_A_SECOND;
+    hand *waiter = begin(ask);
+    be_joined(s, 1, from, did);
+    settle(waiter);
+    ask.wait_ms = 20;
+    want_status(end(begin(ask), did, likely)->status, STATUS_TIMEOUT, did,
+                "whoever waited long enough is told so");
+    let_go(from);
+    want_loaded(end(waiter, did, NOBODY_WOKE), "in time", did, likely);
+    want_loaded(end(loader, did, LEFT_LOCKED), "in time", did,
+                "the load itself has not failed");
+    finish(s);
+}
+
 /* Inside a loader of x: asks for x, or for a key whose loader asks for x. */
 static void ask_for_own_key(source *from) {
     size_t len;
@@ -1725,6 +1933,29 @@ TEST(a_loader_that_asks_for_its_own_key_is_told, "P11", "7.7") {
     want_int(sources[1].calls, 0, text("%s, count the inner loads", did),
              "one load per key: the inner call must not load");
     want_loaded(c, "outer", did, "the outer load can still end well");
+    want_count(statistics(s).joins, 0, "joins", did,
+               "who is told at once has not waited");
+    finish(s);
+}
+
+TEST(a_loader_may_ask_another_cache_for_its_key, "P11", "7.7") {
+    const char *did = "a loader of x asks another cache for x";
+    shared *s = fresh(10, 2), *behind = create(10, 2);
+    sources[1] = (source){.value = "from behind"};
+    source *from = source_of("x");
+    from->also = ask_for_own_key;
+    from->cache = behind;
+    from->other = &sources[1];
+    strcpy(from->text, "x");
+    want_loaded(end(begin_load(s, "x", from, 50), did, LEFT_LOCKED), "x", did,
+                "the outer load ends as ever");
+    want_status(from->saw, STATUS_OK, did,
+                "who loads a key loads it for one cache: look for the own load "
+                "among that cache's, not among all that the thread makes");
+    want_text(get(behind, "x"), "from behind", text("%s, get it there", did),
+              "the other cache keeps what it loaded");
+    dismiss_hands();
+    shared_destroy(behind);
     finish(s);
 }
 
@@ -1803,6 +2034,139 @@ TEST(a_delete_during_a_load_wins, "P12", "7.8") {
               "the load began before the delete: it must not bring back what "
               "was deleted");
     finish(s);
+}
+
+/* At each moment at which the loading thread holds no lock. */
+TEST(a_set_while_a_load_ends_wins, "P12", "7.8") {
+    const char *did = "get_or_load x; when its loader has returned, while it "
+                      "holds no lock, set x = new";
+    bool stopped = true;
+    for (size_t nth = 1; stopped && nth < 20; nth++) {
+        shared *s = fresh(10, 1);
+        source *from = source_of("old");
+        be_written(SET);
+        hand *loader = begin(stopping_late(nth, a_load(s, "x", from, 0)));
+        stopped = be_stopped(loader);
+        hand *setter = stopped ? begin(a_set(s, "x", bytes_of("new"))) : NULL;
+        if (setter) {
+            settle(setter);
+            go_on(loader);
+            end(setter, did, LEFT_LOCKED);
+        }
+        want_loaded(end(loader, did, LEFT_LOCKED), "old", did,
+                    "the load itself has not failed");
+        want_text(get(s, "x"), stopped ? "new" : "old",
+                  text("%s, let the load end, get x", did),
+                  "look whether the load is still listed, and keep what it "
+                  "brought, without opening the lock in between");
+        finish(s);
+    }
+}
+
+/* While a load of x is busy, `writer` stops at its nth moment without a lock,
+ * and there the load ends. Returns: whether there was such a moment. */
+static bool load_ends_within(call writer, size_t nth, const char *value,
+                             const char *did) {
+    shared *s = fresh(10, 1);
+    source *from = source_of("old");
+    hand *loader = held_load(s, "x", from);
+    writer.cache = s;
+    hand *w = begin(stopping(MOMENT_UNLOCKED, nth, writer));
+    bool stopped = be_stopped(w);
+    let_go(from);
+    settle(loader);
+    go_on(w);
+    end(w, did, LEFT_LOCKED);
+    want_status(end(loader, did, LEFT_LOCKED)->status, STATUS_OK, did,
+                "the load itself has not failed");
+    want_text(get(s, "x"), value, text("%s, get x", did),
+              "change the entry and take the load off the list without opening "
+              "the lock in between");
+    finish(s);
+    return stopped;
+}
+
+TEST(a_load_that_ends_within_a_set_is_not_kept, "P12", "7.8") {
+    call writer = a_set(NULL, "x", bytes_of("new"));
+    size_t nth = 1;
+    while (load_ends_within(writer, nth, "new",
+                            "while a loader of x is busy, set x = new; while "
+                            "the set holds no lock, the load ends")
+           && nth < 20) {
+        nth++;
+    }
+}
+
+TEST(a_load_that_ends_within_a_delete_is_not_kept, "P12", "7.8") {
+    call writer = a_delete(NULL, "x");
+    size_t nth = 1;
+    while (load_ends_within(writer, nth, NULL,
+                            "while a loader of x is busy, delete x; while the "
+                            "delete holds no lock, the load ends")
+           && nth < 20) {
+        nth++;
+    }
+}
+
+TEST(a_load_that_begins_within_a_set_is_not_kept, "P12", "7.8") {
+    const char *did = "set x = new; while the set holds no lock, a load of x "
+                      "begins";
+    bool stopped = true;
+    for (size_t nth = 1; stopped && nth < 20; nth++) {
+        shared *s = fresh(10, 1);
+        source *from = held(source_of("old"));
+        call writer = a_set(s, "x", bytes_of("new"));
+        hand *w = begin(stopping(MOMENT_UNLOCKED, nth, writer));
+        stopped = be_stopped(w);
+        hand *late = begin_load(s, "x", from, LONG_WAIT_MS);
+        settle(late); /* it finds what was set, or its loader is inside */
+        go_on(w);
+        want_status(end(w, did, LEFT_LOCKED)->status, STATUS_OK, did,
+                    "the set itself has not failed");
+        let_go(from);
+        end(late, did, LEFT_LOCKED);
+        want_text(get(s, "x"), "new", text("%s, let both end, get x", did),
+                  "change the entry and take the load off the list without "
+                  "opening the lock in between");
+        finish(s);
+    }
+}
+
+/* While a load of a key is busy, a set of it fails at its nth allocation.
+ * Returns: whether it has failed. */
+static bool set_fails_within(size_t nth) {
+    const char *did = "while a loader of x is busy, a set of x fails for want "
+                      "of memory";
+    shared *s = fresh(4, 1);
+    source *from = source_of("loaded");
+    be_written(SET);
+    be_written(GET);
+    hand *loader = held_load(s, LONG_KEY, from);
+    heap_fail_at(nth);
+    const call *c = do_call(a_set(s, LONG_KEY, bytes_of("new")));
+    bool failed = heap_has_failed();
+    heap_fail_at(0);
+    want_status(c->status, failed ? STATUS_NO_MEMORY : STATUS_OK, did,
+                "both the value's copy and the lru's entry can fail");
+    let_go(from);
+    want_loaded(end(loader, did, LEFT_LOCKED), "loaded", did,
+                "the load itself has not failed");
+    want_text(get(s, LONG_KEY), failed ? "loaded" : "new",
+              text("%s, let the load end, get x", did),
+              "a failed set changes nothing: the load is as good as before, "
+              "and is kept");
+    finish(s);
+    return failed;
+}
+
+TEST(a_set_without_memory_leaves_a_load_alone, "P14", "7.8") {
+    size_t failures = 0;
+    while (set_fails_within(failures + 1)) {
+        failures++;
+    }
+    want_that(failures > 0, "set, count allocations\nwanted  one at least\n"
+                            "got     none\n"
+                            "likely  the value is not copied");
 }
 
 /* Inside a loader of x: deletes x, then asks for it. */
@@ -2089,17 +2453,25 @@ static void use_own_key(struct worker *w, size_t turn) {
 static pthread_mutex_t baton = PTHREAD_MUTEX_INITIALIZER;
 #endif
 
-static void take_turn(struct worker *w, size_t turn) {
+static void take_baton(void) {
 #ifndef PLAIN_RUNNER
     pthread_mutex_lock(&baton);
 #endif
+}
+
+static void give_baton(void) {
+#ifndef PLAIN_RUNNER
+    pthread_mutex_unlock(&baton);
+#endif
+}
+
+static void take_turn(struct worker *w, size_t turn) {
+    take_baton();
     use_common_key(w, test_random(&w->seed));
     if (turn % 4 == 0) {
         use_own_key(w, turn);
     }
-#ifndef PLAIN_RUNNER
-    pthread_mutex_unlock(&baton);
-#endif
+    give_baton();
 }
 
 static void work(void *context) {
@@ -2121,6 +2493,72 @@ static void work_together(const char *did) {
             "a lock that is never given back, or two that are "
             "taken in two orders");
     }
+}
+
+/* Where a crowd waits until all are there. A pipe orders each thread behind the
+ * director, and none behind another: then only the cache's own locks can, and a
+ * tool that sees races sees in any run whether they do. */
+static int gate[2];
+static int at_gate; /* guarded by the stage */
+
+static void pass_gate(struct worker *w) {
+    char go;
+    pthread_mutex_lock(&stage);
+    at_gate++;
+    pthread_cond_broadcast(&stage_changed);
+    pthread_mutex_unlock(&stage);
+    w->surprises += read(gate[0], &go, 1) != 1;
+}
+
+static void open_gate(void) {
+    patience left = patience_of(patience_ms());
+    pthread_mutex_lock(&stage);
+    while (at_gate < WORKERS && change_before(&left)) {
+    }
+    pthread_mutex_unlock(&stage);
+    want_int(write(gate[1], "....", WORKERS), WORKERS, "let four threads go on",
+             "the system has no room in a pipe");
+}
+
+static void only_get(void *context) {
+    struct worker *w = context;
+    pass_gate(w);
+    for (w->turn = 0; w->turn < w->turns; w->turn++) {
+        size_t len;
+        take_baton();
+        w->surprises += shared_get(w->cache, bytes_of(w->turn % 2 ? "a" : "b"),
+                                   w->got, sizeof w->got, &len)
+                        != STATUS_OK;
+        give_baton();
+    }
+}
+
+TEST(threads_that_only_get_are_all_counted, "P6", "7.4") {
+    const char *did = "four threads get two keys of one shard, 50 times each";
+    hand *h[WORKERS];
+    shared *s = fresh(4, 1);
+    set(s, "a", "1");
+    set(s, "b", "2");
+    be_written(GET);
+    be_written(STATISTICS);
+    want_int(pipe(gate), 0, "ask the system for a pipe", "it has none left");
+    at_gate = 0;
+    for (size_t i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){.cache = s, .turns = 50};
+        h[i] =
+            begin((call){.kind = RUN, .run = only_get, .context = &workers[i]});
+    }
+    open_gate();
+    for (size_t i = 0; i < WORKERS; i++) {
+        end(h[i], did, LEFT_LOCKED);
+        want_int(workers[i].surprises, 0, text("%s, count odd statuses", did),
+                 "both keys are there");
+    }
+    want_count(statistics(s).hits, 50 * WORKERS, "hits", did,
+               "two threads raised a counter at once, and one was lost");
+    close(gate[0]);
+    close(gate[1]);
+    finish(s);
 }
 
 TEST(many_threads_lose_and_tear_nothing, "P2", "7.8") {
