@@ -1534,6 +1534,35 @@ TEST(nobody_slips_in_while_a_load_ends, "P9", "7.6") {
     }
 }
 
+/* The loading thread stops at each moment at which it holds no lock, and there
+ * the waiter runs as far as it can. */
+TEST(a_waiter_may_run_while_a_load_ends, "P9", "7.6") {
+    const char *did = "one thread loads x, another one waits for it, and runs "
+                      "whenever the first one holds no lock";
+    const char *likely = "note the result first, then set `done`, then wake "
+                         "those who wait: they run at once";
+    bool stopped = true;
+    for (size_t nth = 1; stopped && nth < 20; nth++) {
+        shared *s = fresh(10, 1);
+        source *from = held(source_of("once"));
+        call ask = a_load(s, "x", from, LONG_WAIT_MS);
+        be_written(STATISTICS);
+        hand *loader = begin(stopping_late(nth, ask));
+        be_inside(from, "get_or_load x, look whether its loader runs");
+        hand *waiter = begin(ask);
+        be_joined(s, 1, from, did);
+        settle(waiter);
+        let_go(from);
+        stopped = be_stopped(loader);
+        settle(waiter);
+        go_on(loader);
+        want_loaded(end(waiter, did, likely), "once", did, likely);
+        want_loaded(end(loader, did, LEFT_LOCKED), "once", did,
+                    "the load itself has not failed");
+        finish(s);
+    }
+}
+
 /* The waiter stops when it has seen that the load is not done, and does not
  * wait yet; it still holds the lock that it waits with. */
 TEST(a_load_that_ends_before_the_wait_is_not_missed, "P9", "7.6") {
@@ -1763,6 +1792,7 @@ int timespec_get(struct timespec *t, int base) {
 /* Waits for a held load of x, in vain. Returns: how long it took, in ms. */
 static int64_t wait_in_vain(int64_t wait_ms) {
     char did[80];
+    be_written(STATISTICS);
     snprintf(did, sizeof did,
              "while a loader of x is busy, get_or_load x with wait_ms = %lld",
              (long long)wait_ms);
@@ -1776,6 +1806,8 @@ static int64_t wait_in_vain(int64_t wait_ms) {
     want_status(c->status, STATUS_TIMEOUT, did,
                 "whoever waited long enough is told so");
     turn_wall_clock(0);
+    want_count(statistics(s).joins, 1, "joins", did,
+               "whoever found a load is counted, however long it waited");
     let_go(from);
     want_loaded(end(loader, did, LEFT_LOCKED), "late", did,
                 "the load goes on, though nobody waits for it");
@@ -1851,13 +1883,17 @@ TEST(the_longest_wait_is_no_short_one, "P10", "7.7") {
         source *from = source_of("in time");
         be_written(STATISTICS);
         hand *loader = held_load(s, "x", from);
-        hand *waiter = begin_load(s, "x", from, waits[i].ms);
+        call ask = a_load(s, "x", from, waits[i].ms);
+        ask.reads = AN_HOUR_AGO; /* what is an hour or less is over */
+        hand *waiter = begin(ask);
         be_joined(s, 1, from, waits[i].did);
         settle(waiter);
         let_go(from);
         end(loader, waits[i].did, LEFT_LOCKED);
         want_loaded(end(waiter, waits[i].did, NOBODY_WOKE), "in time",
-                    waits[i].did, "now + wait_ms must not overflow");
+                    waits[i].did,
+                    "now + wait_ms must not overflow, and what was asked for "
+                    "must not be cut");
         finish(s);
     }
 }
@@ -2033,6 +2069,39 @@ TEST(a_delete_during_a_load_wins, "P12", "7.8") {
     want_text(get(s, "x"), NULL, text("%s, let the load end, get x", did),
               "the load began before the delete: it must not bring back what "
               "was deleted");
+    finish(s);
+}
+
+TEST(an_overtaken_load_leaves_the_next_one_alone, "P12", "7.8") {
+    const char *did = "while a loader of x is busy, delete x, begin a second "
+                      "load of x, let the first one end";
+    shared *s = fresh(10, 1);
+    source *from = source_of("old");
+    be_written(STATISTICS);
+    be_written(DELETE);
+    hand *first = held_load(s, "x", from);
+    hand *waiter = begin_load(s, "x", from, LONG_WAIT_MS);
+    be_joined(s, 1, from, "while one thread loads x, another get_or_loads x");
+    delete (s, "x");
+    sources[1] = (source){.value = "new"};
+    hand *second = held_load(s, "x", &sources[1]);
+    let_go(from);
+    want_waited(waiter, "old", did,
+                "those who waited for a load get what it brought, and wait for "
+                "no other");
+    want_loaded(end(first, did, LEFT_LOCKED), "old", did,
+                "those who were there before get what was loaded");
+    want_text(get(s, "x"), NULL, text("%s, get x", did),
+              "a load is kept if it is on the list itself, not if one of its "
+              "key is");
+    hand *third = begin_load(s, "x", &sources[1], LONG_WAIT_MS);
+    be_joined(s, 2, &sources[1], text("%s, get_or_load x", did));
+    let_go(&sources[1]);
+    want_waited(third, "new", did, "the second load goes on as ever");
+    want_loaded(end(second, did, LEFT_LOCKED), "new", did,
+                "the second load goes on as ever");
+    want_text(get(s, "x"), "new", text("%s, and the second, get x", did),
+              "the second load began after the delete, and is kept");
     finish(s);
 }
 
