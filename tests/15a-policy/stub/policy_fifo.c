@@ -4,5 +4,5 @@
 #include "common/todo.h"
 
 bool fifo_request(policy *p, uint32_t object) {
-    TODO("15a.2: on a miss let the object in; if full, the oldest goes first");
+    TODO("15a.2: policy_queues.c first; on a miss evict if full, let in");
 }
