@@ -50,9 +50,9 @@
  *      main queue if its name is among the ghosts, else into the small queue,
  *      with no hits yet. Which queue gives is decided once, before anybody
  *      moves: the small one if it holds a tenth of the capacity or more, else
- *      the main one; who has nobody to give leaves it to the other. Whoever
- *      was hit twice or more in the small queue moves on to the main queue at
- *      its end and takes its hits along; the next one goes and leaves a ghost.
+ *      the main one. Whoever was hit twice or more in the small queue moves on
+ *      to the main queue at its end and takes its hits along; the next one
+ *      goes and leaves a ghost; if all have moved on, the main queue gives.
  *      In the main queue each hit, up to three in all, is worth one more
  *      round.
  * [P8] W-TinyLFU: an object that is new comes into the window; whoever drops
@@ -96,12 +96,13 @@ typedef enum policy_kind {
 typedef struct policy policy;
 
 /* Makes an empty cache of this kind.
- * capacity: how many objects it holds, 1 to POLICY_OBJECTS_MAX.
+ * capacity: how many objects it holds, 1 to POLICY_OBJECTS_MAX; it may be more
+ * than there are objects: then nobody ever goes.
  * objects: all objects are numbers below this; 1 to POLICY_OBJECTS_MAX.
  * seed: for W-TinyLFU, which hashes; the others do not look at it.
  * out: the policy, which the caller ends with policy_destroy.
  * Returns: STATUS_OK; STATUS_INVALID; STATUS_NO_MEMORY. *out is written on
- * STATUS_OK only. Cost: O(objects). */
+ * STATUS_OK only. Cost: O(objects); for W-TinyLFU O(objects + capacity). */
 status policy_create(policy_kind kind, size_t capacity, size_t objects,
                      uint64_t seed, policy **out);
 
@@ -109,8 +110,9 @@ status policy_create(policy_kind kind, size_t capacity, size_t objects,
  * n-th one must be for trace[n]. Past the end of the trace, and if nothing was
  * told, it takes every object for one that is never asked for again.
  * trace: n objects; copied in what matters.
+ * n: below UINT32_MAX, which is needed to say "never"; 0 is a future, too.
  * Returns: STATUS_OK; STATUS_INVALID: another kind, a request was made or the
- * future was told already, an object that is out of range; STATUS_NO_MEMORY.
+ * future was told already, an n or an object out of range; STATUS_NO_MEMORY.
  * Cost: O(n) time, and 4 bytes for each request. */
 status policy_foretell(policy *p, const uint32_t *trace, size_t n);
 

@@ -49,10 +49,10 @@ enum { ROWS = 4 };
  * counts an object in one of its counters; others may share it, so the least of
  * the four is nearest to the truth. */
 struct sketch {
-    uint8_t *counters; /* ROWS rows */
-    unsigned bits;     /* a row has 2^bits counters */
-    uint64_t factors[ROWS];
-    size_t counted; /* since the last halving */
+    uint8_t *counters;      /* ROWS rows */
+    unsigned bits;          /* a row has 2^bits counters */
+    uint64_t factors[ROWS]; /* odd, made from the seed: a hash for each row */
+    size_t counted;         /* since the last halving */
 };
 
 /* A held object, and when it is asked for next. */
@@ -70,7 +70,8 @@ struct policy {
     struct queue queues[PLACES];
     uint32_t hand;        /* SIEVE: whom it looks at next; NOBODY: the oldest */
     struct sketch sketch; /* W-TinyLFU */
-    uint32_t *next;       /* Belady: by request, when its object comes again */
+    uint32_t *next;       /* Belady: by request, when its object comes again;
+                             NOBODY, the greatest number: never */
     size_t told;          /* of the requests */
     size_t now;           /* the number of this request */
     struct wish *heap;    /* nobody is needed later than its parent */
@@ -85,7 +86,8 @@ void queue_enter(policy *p, enum place place, uint32_t object);
 /* Leaves its queue, from anywhere in it: the object is OUT then. */
 void queue_leave(policy *p, uint32_t object);
 
-/* Leaves its queue and enters this one, which may be the same. */
+/* Leaves its queue and enters this one, which may be the same. Its uses stay
+ * as they are. */
 void queue_move(policy *p, enum place place, uint32_t object);
 
 /* Enters a queue without any uses, and is one more that is held. */

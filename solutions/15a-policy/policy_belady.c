@@ -23,7 +23,7 @@ static void link_requests(const policy *p, const uint32_t *trace, size_t n) {
 }
 
 status belady_foretell(policy *p, const uint32_t *trace, size_t n) {
-    if (p->now > 0 || p->next || n >= NOBODY || (!trace && n > 0)) {
+    if (p->now > 0 || p->next || n >= NOBODY) {
         return STATUS_INVALID;
     }
     for (size_t i = 0; i < n; i++) {

@@ -17,18 +17,14 @@ static void leave_a_ghost(policy *p, uint32_t object) {
 }
 
 /* Each round costs an object one of its uses, so one of them goes in the end.
- * Returns: false if there was none. */
-static bool evict_from_main(policy *p) {
+ * There is one: the cache is full, and the small queue does not fill it. */
+static void evict_from_main(policy *p) {
     struct queue *main = &p->queues[MAIN];
-    while (main->count > 0 && p->nodes[main->oldest].uses > 0) {
+    while (p->nodes[main->oldest].uses > 0) {
         p->nodes[main->oldest].uses--;
         queue_move(p, MAIN, main->oldest);
     }
-    if (main->count == 0) {
-        return false;
-    }
     queue_evict(p, main->oldest);
-    return true;
 }
 
 /* Those who move on leave the queue, so it comes to an end.
@@ -47,8 +43,8 @@ static bool evict_from_small(policy *p) {
 
 static void s3_fifo_evict(policy *p) {
     bool small_gives = p->queues[SMALL].count >= small_size(p);
-    if (!(small_gives && evict_from_small(p)) && !evict_from_main(p)) {
-        evict_from_small(p);
+    if (!small_gives || !evict_from_small(p)) {
+        evict_from_main(p);
     }
 }
 

@@ -77,12 +77,11 @@ static void hit_in_main(policy *p, uint32_t object) {
 }
 
 /* The cache is full: the one that drops out of the window and the one that the
- * main part would give up are compared, and one of them goes. */
+ * main part would give up are compared, and one of them goes. A main part that
+ * is full has a fifth on probation: nobody is there only in a cache of one. */
 static void contest(policy *p) {
     uint32_t candidate = p->queues[WINDOW].oldest;
-    uint32_t victim = p->queues[PROBATION].count > 0
-                          ? p->queues[PROBATION].oldest
-                          : p->queues[PROTECTED].oldest;
+    uint32_t victim = p->queues[PROBATION].oldest;
     if (victim != NOBODY
         && estimate(&p->sketch, candidate) > estimate(&p->sketch, victim)) {
         queue_evict(p, victim);
