@@ -37,6 +37,7 @@ if (in_text) {
     set ylabel 'ns'
     set xrange [0.5:4.5]
     set yrange [0:*]
+    set offsets 0, 0, graph 0.25, 0
     set xtics ('hit' 1, 'group-hit' 2, 'insert' 3, 'update' 4)
     plot for [i = 1:words(rivals)] for [c = 1:3] \
         cell(word(rivals, i), word(calls, c)) \
