@@ -496,6 +496,11 @@ static call stopping(moment at, size_t nth, call c) {
     return c;
 }
 
+/* A load whose thread stops before its loader runs. */
+static call stopping_early(size_t nth, call c) {
+    return stopping(MOMENT_UNLOCKED, nth, c);
+}
+
 /* A load whose thread stops when its loader has returned. */
 static call stopping_late(size_t nth, call c) {
     c.stops_late = true;
@@ -1477,18 +1482,17 @@ TEST(a_failed_load_wakes_all_who_wait, "P9", "7.6") {
     finish(s);
 }
 
-/* One thread stops at each moment before its loader runs at which it holds no
- * lock, and there another one makes the whole call, unless it finds a load that
- * it can wait for. */
-TEST(nobody_slips_in_between_look_and_announce, "P9", "7.6") {
-    const char *did = "get_or_load x; before its loader runs, while it holds "
-                      "no lock, get_or_load x in another thread";
+/* One thread stops at each moment of its call at which it holds no lock, and
+ * there another one makes the whole call, unless it finds a load that it can
+ * wait for. */
+static void slip_in(call (*stopping_nth)(size_t nth, call c), const char *did,
+                    const char *likely) {
     bool stopped = true;
     for (size_t nth = 1; stopped && nth < 20; nth++) {
         shared *s = fresh(10, 1);
         source *from = source_of("once");
         call ask = a_load(s, "x", from, LONG_WAIT_MS);
-        hand *first = begin(stopping(MOMENT_UNLOCKED, nth, ask));
+        hand *first = begin(stopping_nth(nth, ask));
         stopped = be_stopped(first);
         hand *second = stopped ? begin(ask) : NULL;
         if (second) {
@@ -1498,40 +1502,26 @@ TEST(nobody_slips_in_between_look_and_announce, "P9", "7.6") {
         }
         want_loaded(end(first, did, LEFT_LOCKED), "once", did,
                     "both get what was loaded");
-        want_int(calls_of(from), 1, text("%s, count the loads", did),
-                 "a thread that misses must find the load that another one has "
-                 "begun: look into the cache, look for a load and list the own "
-                 "one without opening the lock in between");
+        want_int(calls_of(from), 1, text("%s, count the loads", did), likely);
         finish(s);
     }
 }
 
-/* The same behind the loader: at each moment at which its thread holds no lock,
- * another one asks for the key. */
+TEST(nobody_slips_in_between_look_and_announce, "P9", "7.6") {
+    slip_in(stopping_early,
+            "get_or_load x; before its loader runs, while it holds no lock, "
+            "get_or_load x in another thread",
+            "a thread that misses must find the load that another one has "
+            "begun: look into the cache, look for a load and list the own one "
+            "without opening the lock in between");
+}
+
 TEST(nobody_slips_in_while_a_load_ends, "P9", "7.6") {
-    const char *did = "get_or_load x; when its loader has returned, while it "
-                      "holds no lock, get_or_load x in another thread";
-    bool stopped = true;
-    for (size_t nth = 1; stopped && nth < 20; nth++) {
-        shared *s = fresh(10, 1);
-        source *from = source_of("once");
-        call ask = a_load(s, "x", from, LONG_WAIT_MS);
-        hand *first = begin(stopping_late(nth, ask));
-        stopped = be_stopped(first);
-        hand *second = stopped ? begin(ask) : NULL;
-        if (second) {
-            settle(second);
-            go_on(first);
-            want_waited(second, "once", did, "both get what was loaded");
-        }
-        want_loaded(end(first, did, LEFT_LOCKED), "once", did,
-                    "both get what was loaded");
-        want_int(calls_of(from), 1, text("%s, count the loads", did),
-                 "the load was off the list and its value not kept yet: take "
-                 "it off and keep its value without opening the lock in "
-                 "between");
-        finish(s);
-    }
+    slip_in(stopping_late,
+            "get_or_load x; when its loader has returned, while it holds no "
+            "lock, get_or_load x in another thread",
+            "the load was off the list and its value not kept yet: take it off "
+            "and keep its value without opening the lock in between");
 }
 
 /* The loading thread stops at each moment at which it holds no lock, and there
